@@ -1,0 +1,156 @@
+# The only spelling of every command; `make` prints them.
+# Each target sets up what it needs, once: stamps inside .venv say what is already there.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# onnxruntime and onnxruntime-gpu exclude each other; this picks the one to have.
+RUNTIME ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+# More options for the command behind a target: make bench ARGS="--seconds 600 --json"
+ARGS ?=
+
+# The recipe: where it works, and how long. DATA= trains on a folder of recordings
+# instead of the corpus, INIT= starts from a bundle instead of from nothing.
+RUNS ?= runs
+SONGS ?= 260
+SCORES ?=
+DATA ?=
+PRESET ?= live
+AUTOENCODER_MINUTES ?= 240
+ADVERSARIAL_MINUTES ?= 80
+VELOCITY_MINUTES ?= 480
+INIT ?=
+INIT_AUTOENCODER ?= $(INIT)
+INIT_VELOCITY ?= $(INIT)
+BUNDLE ?= $(RUNS)/bundle
+
+VENV := .venv
+BIN := $(VENV)/bin
+PLAY := $(VENV)/.play-$(RUNTIME)
+TRAIN := $(VENV)/.train-$(RUNTIME)
+TEST := $(VENV)/.test-$(RUNTIME)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help play test style types layers bench quality clean \
+	train corpus train-autoencoder train-velocity export
+
+help: ## print this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+play: $(PLAY) ## set up and serve the music: open the address it prints
+	$(BIN)/perpetuo serve $(ARGS)
+
+test: $(TEST) ## set up and run every test
+	$(BIN)/python -m pytest $(ARGS)
+
+style: $(TEST) ## ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(TEST) ## mypy: strict on engine and export
+	$(BIN)/mypy
+
+layers: $(TEST) ## import-linter: the floors
+	$(BIN)/lint-imports
+
+bench: $(PLAY) ## latency, real-time factor, misses
+	$(BIN)/perpetuo bench $(ARGS)
+
+quality: $(TRAIN) ## the quality report: autoencoder, continuations, seam, drift
+	$(BIN)/python -m bench.quality $(ARGS)
+
+train: ## the whole recipe: the next four, one after the other
+	$(MAKE) --no-print-directory corpus
+	$(MAKE) --no-print-directory train-autoencoder
+	$(MAKE) --no-print-directory train-velocity
+	$(MAKE) --no-print-directory export
+
+ifeq ($(DATA),)
+corpus: $(TRAIN) $(VENV)/.apt-corpus ## compose, render and prepare the corpus, or prepare DATA=folder
+	$(BIN)/python -m model.corpus --out $(RUNS)/corpus --songs $(SONGS) $(if $(SCORES),--scores '$(SCORES)')
+	$(BIN)/python -m model.corpus.prepare --data $(RUNS)/corpus --out $(RUNS)/data
+else
+corpus: $(TRAIN)
+	$(BIN)/python -m model.corpus.prepare --data '$(DATA)' --out $(RUNS)/data
+endif
+
+train-autoencoder: $(TRAIN) ## train the autoencoder; resumes after a stop
+	$(BIN)/python -m model.train_autoencoder --data $(RUNS)/data --out $(RUNS)/autoencoder \
+		--preset $(PRESET) --minutes $(AUTOENCODER_MINUTES) \
+		--adversarial-minutes $(ADVERSARIAL_MINUTES) \
+		$(if $(INIT_AUTOENCODER),--init '$(INIT_AUTOENCODER)') $(ARGS)
+
+train-velocity: $(TRAIN) ## train the velocity network; resumes after a stop
+	$(BIN)/python -m model.train_velocity --data $(RUNS)/data --out $(RUNS)/velocity \
+		--autoencoder $(RUNS)/autoencoder --minutes $(VELOCITY_MINUTES) \
+		$(if $(INIT_VELOCITY),--init '$(INIT_VELOCITY)') $(ARGS)
+
+export: $(TRAIN) ## write the bundle and compare it with torch
+	$(BIN)/python -m export --autoencoder $(RUNS)/autoencoder --velocity $(RUNS)/velocity \
+		--out $(BUNDLE) $(ARGS)
+
+clean: ## remove the environment and the caches; runs stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- set-up -----------------------------------------------------------------------------------
+
+# $(call apt,PACKAGES): install what is missing, as root or by sudo; otherwise say what to install.
+define apt
+@missing=$$(for p in $(1); do \
+	dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q ' installed$$' || echo $$p; done); \
+test -z "$$missing" && exit 0; \
+echo "set-up: system packages:" $$missing; \
+if [ "$$(id -u)" = 0 ]; then as=env; elif [ -t 0 ]; then as=sudo; else as='sudo -n'; fi; \
+export DEBIAN_FRONTEND=noninteractive; \
+{ $$as apt-get -qq update && \
+  $$as apt-get -qq install -y --no-install-recommends -o DPkg::Lock::Timeout=120 $$missing >/dev/null; } || \
+echo "set-up: could not install them; please install:" $$missing >&2
+endef
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+$(VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "set-up: Python 3.11 or newer is needed; install python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(MAKE) --no-print-directory apt-venv
+	@echo "set-up: environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+.PHONY: apt-venv
+apt-venv:
+	$(call apt,$(notdir $(PYTHON))-venv)
+
+$(VENV)/.apt-play: $(VENV)/.made
+	$(call apt,libportaudio2)
+	@touch $@
+
+$(VENV)/.apt-corpus: $(VENV)/.made
+	$(call apt,fluidsynth fluid-soundfont-gm)
+	@touch $@
+
+$(VENV)/.apt-test: $(VENV)/.apt-play $(VENV)/.apt-corpus
+	$(call apt,jackd2 chromium)
+	@touch $@
+
+$(PLAY): pyproject.toml | $(VENV)/.apt-play
+	@echo "set-up: the engine with its $(RUNTIME) runtime"
+	@$(BIN)/python -m pip --disable-pip-version-check uninstall --quiet --yes \
+		$(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu) 2>/dev/null
+	@rm -f $(VENV)/.play-* $(VENV)/.train-* $(VENV)/.test-*
+	@$(PIP) --editable '.[$(RUNTIME)]'
+	@touch $@
+
+# torch comes first and by itself: its wheel is the largest download and must not be resolved twice.
+$(TRAIN): $(PLAY)
+	@echo "set-up: torch"
+	@$(PIP) torch==2.13.0
+	@echo "set-up: what training and export need"
+	@$(PIP) --editable '.[$(RUNTIME),train]'
+	@touch $@
+
+$(TEST): $(TRAIN) | $(VENV)/.apt-test
+	@echo "set-up: what the tests and checks need"
+	@$(PIP) --editable '.[$(RUNTIME),train,dev]'
+	@touch $@

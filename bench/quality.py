@@ -1,0 +1,211 @@
+"""`python -m bench.quality`: how a bundle sounds, in figures from fixed features, and in pictures.
+
+From held-out songs of a prepared data folder: how faithful the autoencoder is; how far the
+continuations are from held-out music, beside anchors of the same run; whether the seam is heard,
+key and tempo are kept, and a stream without a prompt holds for ten minutes. Writes report.json,
+report.md, pictures and sound into a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from tqdm import tqdm
+
+from bench import listening, machine, plots
+from bench.continuity import drift, self_similarity
+from bench.features import embed_all
+from bench.frechet import CONTINUATION, HELD_OUT
+from bench.markdown import render
+from bench.material import Excerpt, HeldOut, held_out, takes
+from bench.playing import Player
+from bench.report import to_json
+from bench.spectra import Array
+from bench.verdict import QUALITY_BUDGETS, checks, passed
+from engine.backends import BACKENDS, open_backend
+from engine.backends.standin import bundle as standin_bundle
+from engine.bundle import Bundle, default_bundle_path
+from engine.errors import PerpetuoError
+
+PROMPT_S, TRUTH_S = 8.0, 16.0
+PICTURES = 6
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is listened to."""
+
+    songs_per_side: int
+    drift_s: float
+
+
+FULL, QUICK = Extent(24, 600.0), Extent(6, 60.0)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Everything that was played for one report."""
+
+    material: HeldOut
+    takes: list[Excerpt]
+    copied: list[Array]
+    continued: list[Array]
+    copied_takes: list[Array]
+    continued_takes: list[Array]
+    stream: Array
+
+
+def listen(player: Player, material: HeldOut, recordings: list[Excerpt], extent: Extent) -> Heard:
+    """Play: a copy and a continuation of every song and take, and one long stream from nothing."""
+    both = [*material.prompted, *recordings]
+    total_s = len(both) * TRUTH_S + extent.drift_s
+    with tqdm(total=round(total_s), unit="s of music", disable=None) as bar:
+        continued = [
+            player.play(excerpt.prompt, TRUTH_S, seed, bar.update)
+            for seed, excerpt in enumerate(both)
+        ]
+        stream = player.play(None, extent.drift_s, 0, bar.update)
+    copied = [player.copy(np.concatenate([song.prompt, song.truth])) for song in both]
+    count = len(material.prompted)
+    return Heard(
+        material, recordings, copied[:count], continued[:count], copied[count:],
+        continued[count:], stream,
+    )  # fmt: skip
+
+
+def measure(heard: Heard, chunk_samples: int, rate_hz: int) -> dict[str, Any]:
+    """All figures of the report but those of machine and bundle."""
+    prompted, continued = heard.material.prompted, heard.continued
+    tails = [copy[len(song.prompt) :] for song, copy in zip(prompted, heard.copied, strict=True)]
+    found = listening.sides(heard.material.reference, prompted, continued, tails, rate_hz)
+    comparison = found.comparison()
+    kept, each = listening.kept_table(prompted, continued, rate_hz)
+    return {
+        "autoencoder": _copies(heard, rate_hz),
+        "frechet": comparison,
+        "oddness": {side: found.oddness_in_time(side) for side in (CONTINUATION, HELD_OUT)},
+        "kept": kept,
+        "seam": listening.seam_table(prompted, continued, chunk_samples, rate_hz),
+        "levels": listening.level_table(prompted, continued),
+        "drift": drift(heard.stream, rate_hz, found.scale),
+        "songs": listening.song_rows(prompted, each),
+    }
+
+
+def _copies(heard: Heard, rate_hz: int) -> dict[str, Any]:
+    found = {}
+    sources = {
+        "held_out": (heard.material.prompted, heard.copied),
+        "takes": (heard.takes, heard.copied_takes),
+    }
+    for name, (excerpts, copies) in sources.items():
+        if excerpts:
+            names = [(excerpt.name, excerpt.style) for excerpt in excerpts]
+            whole = [np.concatenate([song.prompt, song.truth]) for song in excerpts]
+            pairs = list(zip(copies, whole, strict=True))
+            found[name] = listening.copy_summary(listening.copy_errors(names, pairs, rate_hz))
+    return found
+
+
+def draw(heard: Heard, report: dict[str, Any], rate_hz: int, out: Path) -> list[str]:
+    """Pictures into `out`; returns their names in the order of the report."""
+    names = ["distances.png", "drift.png"]
+    plots.distances(out / names[0], report["frechet"].distances)
+    vectors = np.concatenate(embed_all([heard.stream], rate_hz))
+    plots.drift(out / names[1], report["drift"], self_similarity(vectors / vectors.std(axis=0)))
+    pieces = _spread(heard.material.prompted, heard.continued, heard.copied)
+    pieces += list(zip(heard.takes, heard.continued_takes, heard.copied_takes, strict=True))
+    for index, (song, audio, copy) in enumerate(pieces):
+        seam, copied = f"continuation-{index}.png", f"autoencoder-{index}.png"
+        columns = {"continued": audio, "as it was": song.truth}
+        plots.continuation(out / seam, song.name, song.prompt, columns, rate_hz)
+        sounds = {"original": np.concatenate([song.prompt, song.truth]), "copy": copy}
+        plots.side_by_side(out / copied, song.name, sounds, rate_hz)
+        names += [seam, copied]
+    return names
+
+
+def _spread(
+    songs: list[Excerpt], continued: list[Array], copied: list[Array]
+) -> list[tuple[Excerpt, Array, Array]]:
+    chosen = np.unique(np.linspace(0, len(songs) - 1, PICTURES).astype(int))
+    return [(songs[index], continued[index], copied[index]) for index in chosen]
+
+
+def save_sound(heard: Heard, rate_hz: int, out: Path) -> None:
+    """Every continuation behind its prompt, and the long stream, as FLAC."""
+    pieces = [*heard.material.prompted, *heard.takes]
+    for index, song in enumerate(pieces):
+        tail = [*heard.continued, *heard.continued_takes][index]
+        name = f"{index:02d}-{Path(song.name).stem}.flac"
+        soundfile.write(out / name, np.concatenate([song.prompt, tail]), rate_hz)
+    soundfile.write(out / "stream.flac", heard.stream, rate_hz)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    shaped = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
+    shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
+    shaped.add_argument("--backend", choices=BACKENDS, default="auto")
+    shaped.add_argument("--data", type=Path, default=Path("runs/data"), help="prepared folder")
+    shaped.add_argument(
+        "--split",
+        choices=("valid", "all"),
+        default="valid",
+        help="the songs that are held out; `all` for a folder made for this with another seed",
+    )
+    shaped.add_argument("--takes", type=Path, help="folder of recordings to continue as well")
+    shaped.add_argument("--out", type=Path, default=Path("runs/quality"))
+    shaped.add_argument("--quick", action="store_true", help="few songs, one minute of stream")
+    shaped.add_argument("--strict", action="store_true", help="exit 1 where a bound is missed")
+    shaped.add_argument("--threads", type=int, default=1, help="of the backend")
+    return shaped
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the report; 0, or 1 with --strict where a bound is missed, or the error's code."""
+    options = parser().parse_args(argv)
+    try:
+        return _report(options)
+    except PerpetuoError as error:
+        print(f"quality: {error}", file=sys.stderr)
+        return error.exit_code
+    except (ValueError, OSError) as error:
+        print(f"quality: {error}", file=sys.stderr)
+        return 2
+
+
+def _report(options: argparse.Namespace) -> int:
+    standin = options.backend == "standin"
+    bundle = standin_bundle() if standin else Bundle.open(options.bundle)
+    backend = open_backend(options.backend, bundle, threads=options.threads)
+    player = Player(bundle, backend)
+    extent = QUICK if options.quick else FULL
+    material = held_out(
+        options.data, options.split, extent.songs_per_side, PROMPT_S, TRUTH_S, player.rate_hz
+    )
+    recordings = takes(options.takes, PROMPT_S, TRUTH_S, player.rate_hz) if options.takes else []
+    heard = listen(player, material, recordings, extent)
+    report = {
+        "benchmark": "quality",
+        "revision": machine.revision(),
+        "bundle": {"name": bundle.manifest.name, "hash": bundle.hash},
+        "backend": backend.name,
+        **measure(heard, player.chunk_samples, player.rate_hz),
+    }
+    found = checks(_plain_of(report), QUALITY_BUDGETS)
+    options.out.mkdir(parents=True, exist_ok=True)
+    pictures = draw(heard, report, player.rate_hz, options.out)
+    save_sound(heard, player.rate_hz, options.out)
+    (options.out / "report.json").write_text(to_json(report, indent=1) + "\n", encoding="utf-8")
+    text = render(_plain_of(report), found, pictures)
+    (options.out / "report.md").write_text(text, encoding="utf-8")
+    print(text)
+    return 1 if options.strict and not passed(found) else 0

@@ -1,0 +1,134 @@
+"""The stand-in's three networks in numpy: a sine that remembers what was played.
+
+They compute something small, but everything the real contract promises is in them: a decoder
+with state (the phase of the sine, a grain that overlaps into the next frame), a velocity network
+whose answer depends on noise, angle, position, every finished chunk in the ring, the chunks in
+flight before it, and the last frames of the chunk before. A mistake in any of these is heard.
+
+Latent 0 is the pitch (220 Hz ± 1 octave), latent 1 the level; the others only take part in the
+context.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.session import Array
+from engine.spec import Manifest
+
+BLOCKS = 2
+TAIL_FRAMES = 2
+PLACE_PERIOD = 64
+"""Chunks after which the positions of the stand-in repeat."""
+
+Outputs = dict[str, Array]
+Feeds = Mapping[str, Array]
+Doubles = npt.NDArray[np.float64]
+
+
+class Sine:
+    """Encoder, decoder and velocity network for the shapes of one manifest."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.rate_hz = manifest.audio.sample_rate_hz
+        self.channels = manifest.audio.channels
+        self.frame = manifest.latent.frame_samples
+        self.dim = manifest.latent.dim
+        self.chunks = manifest.context.chunks
+        self.n = np.arange(self.frame)
+        self.hann = 0.5 - 0.5 * np.cos(np.pi * (np.arange(2 * self.frame) + 0.5) / self.frame)
+
+    def encoder(self, feeds: Feeds) -> Outputs:
+        """audio [1, channels, samples] -> latents [1, frames, dim]: pitch, level, bands."""
+        frames = feeds["audio"][0].mean(axis=0).reshape(-1, self.frame).astype(np.float64)
+        power = np.abs(np.fft.rfft(frames * np.hanning(self.frame), axis=1)) ** 2
+        peak = power[:, 1:].argmax(axis=1) + 1
+        octave = np.log2(peak * self.rate_hz / self.frame / 220.0)
+        level = (np.sqrt(2.0 * (frames**2).mean(axis=1)) - 0.15) / 0.1
+        bands = np.array_split(power, self.dim, axis=1)[2:]
+        colour = [np.tanh(np.log10(band.mean(axis=1) + 1e-6) / 3.0) for band in bands]
+        named = [np.arctanh(np.clip(x, -0.95, 0.95)) for x in (octave, level)]
+        latents = np.stack(named + colour, axis=1)
+        return {"latents": latents[None].astype(np.float32)}
+
+    def decoder(self, feeds: Feeds) -> Outputs:
+        """latents [1, frames, dim], phase, level [1, 1], overlap [1, 1, frame] -> audio, next."""
+        z = feeds["latents"][0].astype(np.float64)
+        cycles = 220.0 / self.rate_hz * 2.0 ** np.tanh(z[:, 0])
+        level = 0.15 + 0.1 * np.tanh(z[:, 1])
+        ends = float(feeds["phase"][0, 0]) + np.cumsum(cycles * self.frame)
+        starts = ends - cycles * self.frame
+        before = np.concatenate([feeds["level"][0], level])[:-1]
+        slope = before[:, None] + (level - before)[:, None] * ((self.n + 1) / self.frame)
+        tone = slope * np.sin(2 * np.pi * (starts[:, None] + cycles[:, None] * self.n))
+        time = np.arange(2 * self.frame)
+        grain = 0.3 * level[:, None] * np.sin(4 * np.pi * cycles[:, None] * time) * self.hann
+        late = np.concatenate([feeds["overlap"][0], grain[:, self.frame :]])
+        mono = (tone + grain[:, : self.frame] + late[:-1]).reshape(-1)
+        gains = 1.0 - 0.2 * np.arange(self.channels)
+        return {
+            "audio": (gains[:, None] * mono)[None].astype(np.float32),
+            "phase_next": np.array([[ends[-1] % 1.0]], np.float32),
+            "level_next": level[None, -1:].astype(np.float32),
+            "overlap_next": late[None, -1:].astype(np.float32),
+        }
+
+    def cached_velocity(self, feeds: Feeds) -> Outputs:
+        """The chunks in flight look back on the ring and on each other."""
+        z, angle = feeds["latents"][0].astype(np.float64), feeds["angle"][0].astype(np.float64)
+        place = place_of(int(feeds["position"][0]) + np.arange(z.shape[0]))
+        own = np.stack([key(z, angle, block) for block in range(BLOCKS)])
+        tails = np.concatenate([feeds["tail"], z[:-1, -TAIL_FRAMES:]])
+        velocity = np.empty_like(z)
+        for i in range(z.shape[0]):
+            seen = np.concatenate([feeds["filled"][0] > 0.5, np.ones(i, bool)])
+            places = np.concatenate([feeds["places"][0], place[:i]])
+            keys = np.concatenate([feeds["keys"][:, 0], own[:, :i]], axis=1)
+            context = look_back(place[i], places[seen], keys[:, seen])
+            velocity[i] = velocity_of(z[i], angle[i], context, tails[i])
+        return {
+            "velocity": velocity[None].astype(np.float32),
+            "keys_next": own[:, None].astype(np.float32),
+            "places_next": place[None].astype(np.float32),
+            "tail_next": z[-1:, -TAIL_FRAMES:].astype(np.float32),
+        }
+
+    def window_velocity(self, feeds: Feeds) -> Outputs:
+        """Every frame looks both ways, most at clean frames nearby."""
+        z, angle = feeds["latents"][0].astype(np.float64), feeds["angle"][0].astype(np.float64)
+        frame = np.arange(z.shape[0])
+        weight = np.exp(-np.abs(frame[:, None] - frame) / 16.0) * np.cos(angle)
+        weight /= weight.sum(axis=1, keepdims=True) + 1e-6
+        clean = np.tanh(0.9 * z + 0.8 * (weight @ z))
+        velocity = (np.cos(angle)[:, None] * z - clean) / np.maximum(np.sin(angle), 0.05)[:, None]
+        return {"velocity": velocity[None].astype(np.float32)}
+
+
+def place_of(position: npt.NDArray[np.int64]) -> Doubles:
+    """Where a chunk stands on the circle of positions: float64[n, 2]."""
+    turn = 2 * np.pi * (position % PLACE_PERIOD) / PLACE_PERIOD
+    return np.stack([np.cos(turn), np.sin(turn)], axis=1)
+
+
+def key(z: Doubles, angle: Doubles, block: int) -> Doubles:
+    """What later chunks see of chunks [n, frames, dim] at angles [n]: float64[n, dim]."""
+    return np.tanh((block + 1) * (np.cos(angle)[:, None] * z.mean(axis=1) + 0.3 * z[:, -1]))
+
+
+def look_back(place: Doubles, places: Doubles, keys: Doubles) -> Doubles:
+    """Mean of keys [blocks, n, dim], nearest positions first: float64[dim]; 0 for none."""
+    if not places.shape[0]:
+        return np.zeros(keys.shape[2])
+    weight = np.exp(8.0 * (places @ place))
+    blended = keys[0] + 0.5 * np.roll(keys[1], 1, axis=-1)
+    return np.asarray((weight / weight.sum()) @ blended)
+
+
+def velocity_of(z: Doubles, angle: float, context: Doubles, tail: Doubles) -> Doubles:
+    """Velocity [frames, dim] of one chunk: v = (cos(δ)·z_δ − z0) / sin(δ) for the z0 it believes."""
+    fade = 0.5 ** np.arange(1, z.shape[0] + 1)[:, None]
+    clean = np.tanh(0.9 * z + 0.8 * context + fade * tail.mean(axis=0))
+    return np.asarray((np.cos(angle) * z - clean) / max(np.sin(angle), 0.05))

@@ -1,0 +1,169 @@
+"""The command `perpetuo`: its arguments, its errors and its exit codes.
+
+Nothing heavy is imported before the arguments are understood; what the commands do stands in
+`engine.commands`. Exit codes: 0, 2 usage, 3 bundle, 4 device, 5 network, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from engine.errors import PerpetuoError, UsageError
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+def main() -> NoReturn:
+    """The process: run the command line, tidy up after Ctrl-C and SIGTERM, exit."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interpreter's own end is not interrupted
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; one line on stderr says what went wrong."""
+    try:
+        return _dispatch(arguments)
+    except PerpetuoError as error:
+        print(f"perpetuo: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # whoever read our output has gone; that is no error
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command and option."""
+    top = Parser(prog="perpetuo", description="Continues music without end, live.")
+    top.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    music = _music()
+    _serve(commands.add_parser("serve", parents=[music], help="the feed and the page"))
+    _play(commands.add_parser("play", parents=[music], help="to the sound device"))
+    _render(commands.add_parser("render", parents=[music], help="to a file, as fast as it can"))
+    commands.add_parser("bench", add_help=False, help="latency, real-time factor, misses")
+    info = commands.add_parser("info", help="what a bundle is, and whether it is whole")
+    info.add_argument("bundle", nargs="?", type=Path, help="its folder; default: the shipped one")
+    commands.add_parser("devices", help="the sound devices")
+    return top
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are UsageErrors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    top = parser()
+    given, rest = top.parse_known_args(arguments)
+    if given.version:
+        return _print_version()
+    if given.command is None:
+        top.print_help()
+        return UsageError.exit_code
+    from engine import commands
+
+    if given.command == "bench":
+        return commands.registered("bench", rest)
+    if rest:
+        raise UsageError(f"{given.command} does not know {' '.join(rest)}; see {top.prog} --help")
+    return commands.COMMANDS[given.command](given)
+
+
+def _print_version() -> int:
+    from engine.commands import version
+
+    print(f"perpetuo {version()}")
+    return 0
+
+
+def _music() -> argparse.ArgumentParser:
+    """What serve, play and render share."""
+    music = argparse.ArgumentParser(add_help=False)
+    start = music.add_argument_group("where the music comes from")
+    start.add_argument("--from", dest="take", type=Path, metavar="TAKE", help="a recording")
+    start.add_argument("--prompt", metavar="TEXT", help="words, where the bundle takes words")
+    start.add_argument("--bundle", type=Path, metavar="FOLDER", help="default: the shipped one")
+    start.add_argument("--seed", type=_seed, default=0, help="same seed, same samples")
+    ladder = music.add_argument_group("how it is made")
+    ladder.add_argument("--steps", type=_count, metavar="T", help="passes from noise to music")
+    ladder.add_argument("--depth", type=_count, metavar="J", help="chunks in flight; divides T")
+    ladder.add_argument("--chunk", type=_count, metavar="FRAMES", help="one the bundle lists")
+    ladder.add_argument("--backend", choices=("auto", "ort", "standin"), default="auto")
+    ladder.add_argument("--threads", type=_count, default=1, help="threads of one pass")
+    return music
+
+
+def _serve(serve: argparse.ArgumentParser) -> None:
+    serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be heard in the network")
+    serve.add_argument("--port", type=_port, default=8765)
+    serve.add_argument("--device", metavar="NAME", help="play on a sound device, too")
+    serve.add_argument("--token", help="listeners must name it")
+    serve.add_argument("--tls-cert", type=Path, metavar="FILE")
+    serve.add_argument("--tls-key", type=Path, metavar="FILE")
+
+
+def _play(play: argparse.ArgumentParser) -> None:
+    play.add_argument("--device", metavar="NAME", help="number or name, as in perpetuo devices")
+
+
+def _render(render: argparse.ArgumentParser) -> None:
+    render.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    render.add_argument("--seconds", type=_seconds, default=60.0, help="default: 60")
+    render.add_argument("--with-take", action="store_true", help="the recording in front")
+
+
+def _count(text: str) -> int:
+    return _whole(text, 1, 1000)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, 0, 2**31 - 1)
+
+
+def _port(text: str) -> int:
+    return _whole(text, 0, 65535)
+
+
+def _whole(text: str, least: int, most: int) -> int:
+    number = int(text) if text.lstrip("+-").isdecimal() else least - 1
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no whole number from {least} to {most}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no number of seconds up to 86400")
+    return number
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: tidying up is not interrupted
+    raise KeyboardInterrupt
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise SystemExit(TERMINATED)

@@ -1,0 +1,49 @@
+"""Streaming decode: latents in pieces of any size give the samples of the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.bundle import Bundle
+from engine.session import Array, Backend, Floats
+
+
+class StreamDecoder:
+    """The decoder graph with its states. Causal and without delay: n frames in, n frames out."""
+
+    def __init__(self, bundle: Bundle, backend: Backend, frames: int) -> None:
+        """`frames` is the usual size of a piece: for it everything is bound once."""
+        manifest = bundle.manifest
+        self._session = backend.session("decoder")
+        self._specs = manifest.graphs["decoder"].states
+        self._states: dict[str, Array] = {
+            spec.name: np.empty(spec.resolve({}), spec.dtype) for spec in self._specs
+        }
+        self._next: dict[str, Array] = {
+            spec.next_name: np.empty_like(self._states[spec.name]) for spec in self._specs
+        }
+        self._latents = np.zeros((1, frames, manifest.latent.dim), np.float32)
+        samples = frames * manifest.latent.frame_samples
+        self._audio = np.zeros((1, manifest.audio.channels, samples), np.float32)
+        self._bound = self._session.bind(
+            {"latents": self._latents, **self._states}, {"audio": self._audio, **self._next}
+        )
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the initial states: the next piece is a beginning."""
+        for spec in self._specs:
+            self._states[spec.name].fill(spec.initial)
+
+    def decode(self, latents: Floats) -> Floats:
+        """Latents float32[frames, dim] -> a new float32[frames·frame_samples, channels]."""
+        audio: Array = self._audio
+        if latents.shape[0] == self._latents.shape[1]:
+            self._latents[0] = latents
+            self._bound()
+        else:
+            feeds = {"latents": np.ascontiguousarray(latents[None]), **self._states}
+            audio = self._session.run(feeds, self._next)["audio"]
+        for spec in self._specs:
+            self._states[spec.name][...] = self._next[spec.next_name]
+        return np.array(audio[0].T, np.float32, order="C")

@@ -1,0 +1,146 @@
+"""Do the graphs of a manifest fit each other, the audio, the latents and the context?"""
+
+from __future__ import annotations
+
+from engine.errors import BundleError
+from engine.spec import GraphSpec, Manifest, Shape, StateSpec, TensorSpec
+
+CONDITIONS = {"tokens": "int64", "guide": "float32"}
+GRAPHS = ("encoder", "decoder", "velocity")
+
+
+def check_graphs(manifest: Manifest) -> None:
+    """Refuse a manifest whose parts contradict each other, with both figures in the BundleError."""
+    _check_rates(manifest)
+    for name in GRAPHS:
+        if name not in manifest.graphs:
+            raise BundleError(f"manifest.graphs has no {name}: the bundle is incomplete")
+    _check_encoder(manifest)
+    _check_decoder(manifest)
+    if manifest.context.kind == "window":
+        _check_window(manifest)
+    else:
+        _check_cached(manifest)
+
+
+def _check_rates(manifest: Manifest) -> None:
+    latent, audio, context = manifest.latent, manifest.audio, manifest.context
+    if latent.rate_hz * latent.frame_samples != audio.sample_rate_hz:
+        raise BundleError(
+            f"manifest: {latent.rate_hz} frames/s of {latent.frame_samples} samples do not make "
+            f"{audio.sample_rate_hz} Hz"
+        )
+    if not manifest.chunk_frames:
+        raise BundleError("manifest.chunk_frames is empty: it names the sizes trained on")
+    if not 0.0 <= context.angle < 1.5:
+        raise BundleError(f"manifest.context.angle is {context.angle:g}, expected 0 … 1.5 rad")
+    if context.kind == "window" and manifest.ladder.depth > context.chunks:
+        raise BundleError(
+            f"manifest.ladder.depth is {manifest.ladder.depth}, "
+            f"a window of {context.chunks} chunks cannot hold them"
+        )
+    unknown = set(manifest.conditions) - set(CONDITIONS)
+    if unknown:
+        raise BundleError(f"manifest.conditions names {', '.join(sorted(unknown))}: not known here")
+
+
+def _check_encoder(manifest: Manifest) -> None:
+    graph = manifest.graphs["encoder"]
+    _expect("encoder", graph.inputs, ("audio", (1, manifest.audio.channels, "samples")))
+    _expect("encoder", graph.outputs, ("latents", (1, "frames", manifest.latent.dim)))
+    if graph.states:
+        raise BundleError("encoder has states: it is run once on a whole take")
+
+
+def _check_decoder(manifest: Manifest) -> None:
+    graph = manifest.graphs["decoder"]
+    _expect("decoder", graph.inputs, ("latents", (1, "frames", manifest.latent.dim)))
+    _expect("decoder", graph.outputs, ("audio", (1, manifest.audio.channels, "samples")))
+    for state in graph.states:
+        if state.ring_axis is not None:
+            raise BundleError(f"decoder: state {state.name} has a ring axis; only velocity has")
+        _numbers("decoder", state)
+
+
+def _check_window(manifest: Manifest) -> None:
+    graph = manifest.graphs["velocity"]
+    dim = manifest.latent.dim
+    _expect("velocity", graph.inputs, ("latents", (1, "window_frames", dim)))
+    _expect("velocity", graph.inputs, ("angle", (1, "window_frames")))
+    _expect("velocity", graph.outputs, ("velocity", (1, "window_frames", dim)))
+    frames = _input(graph, "latents").shape[1]
+    fitting = [manifest.context.chunks * chunk for chunk in manifest.chunk_frames]
+    if isinstance(frames, int) and frames not in fitting:
+        raise BundleError(
+            f"velocity: a window of {frames} frames is not {manifest.context.chunks} chunks of "
+            f"{manifest.chunk_frames} frames"
+        )
+    if graph.states:
+        raise BundleError("velocity: a window context has no states")
+    _check_conditions(manifest, graph, {"latents", "angle"})
+
+
+def _check_cached(manifest: Manifest) -> None:
+    graph = manifest.graphs["velocity"]
+    dim, slots = manifest.latent.dim, manifest.context.chunks
+    _expect("velocity", graph.inputs, ("latents", (1, "chunks", "frames", dim)))
+    _expect("velocity", graph.inputs, ("angle", (1, "chunks")))
+    _expect("velocity", graph.inputs, ("position", (1,)), dtype="int64")
+    _expect("velocity", graph.inputs, ("filled", (1, slots)))
+    _expect("velocity", graph.outputs, ("velocity", (1, "chunks", "frames", dim)))
+    if graph.position_period is None:
+        raise BundleError("velocity has no position_period: a stream without end needs one")
+    for state in graph.states:
+        _numbers("velocity", state)
+        if state.ring_axis is not None and state.shape[state.ring_axis] != slots:
+            raise BundleError(
+                f"velocity: ring state {state.name} has {state.shape[state.ring_axis]} slots, "
+                f"the context has {slots} chunks"
+            )
+    _check_conditions(manifest, graph, {"latents", "angle", "position", "filled"})
+
+
+def _check_conditions(manifest: Manifest, graph: GraphSpec, basic: set[str]) -> None:
+    found = {tensor.name for tensor in graph.inputs} - basic
+    if found != set(manifest.conditions):
+        raise BundleError(
+            f"velocity takes {sorted(found)} beside its latents, "
+            f"manifest.conditions says {sorted(manifest.conditions)}"
+        )
+    for name in found:
+        _expect_dtype("velocity", _input(graph, name), CONDITIONS[name])
+
+
+def _input(graph: GraphSpec, name: str) -> TensorSpec:
+    return next(tensor for tensor in graph.inputs if tensor.name == name)
+
+
+def _expect(
+    graph: str, tensors: tuple[TensorSpec, ...], wanted: tuple[str, Shape], dtype: str = "float32"
+) -> None:
+    """The tensor is there with that rank, dtype and those sizes; a wanted name fits any size."""
+    name, shape = wanted
+    found = [tensor for tensor in tensors if tensor.name == name]
+    if len(found) != 1:
+        names = ", ".join(tensor.name for tensor in tensors)
+        raise BundleError(f"{graph} has no single tensor {name} (it has: {names})")
+    fits = len(found[0].shape) == len(shape) and all(
+        isinstance(want, str) or have == want
+        for have, want in zip(found[0].shape, shape, strict=True)
+    )
+    if not fits:
+        raise BundleError(f"{graph}: {name} is {list(found[0].shape)}, expected {list(shape)}")
+    _expect_dtype(graph, found[0], dtype)
+
+
+def _expect_dtype(graph: str, tensor: TensorSpec, dtype: str) -> None:
+    if tensor.dtype != dtype:
+        raise BundleError(f"{graph}: {tensor.name} is {tensor.dtype}, expected {dtype}")
+
+
+def _numbers(graph: str, state: StateSpec) -> None:
+    if any(isinstance(axis, str) for axis in state.shape) or state.dtype != "float32":
+        raise BundleError(
+            f"{graph}: state {state.name} is {state.dtype}{list(state.shape)}, "
+            "expected float32 with a fixed shape"
+        )

@@ -1,0 +1,1 @@
+"""Where audio goes: a file, a sound device, listeners over WebSockets."""

@@ -1,0 +1,107 @@
+"""The window: chunks of latents, each on a rung of the ladder, oldest first.
+
+Rung T is pure noise, rung 0 is finished. Every pass moves all chunks in flight one rung down,
+each by its own ω; finished chunks carry the context angle and are never touched again (trap 4 of
+the paper: context that is stepped shrinks). Any pattern of rungs is allowed: one chunk in flight,
+a staggered ladder, the whole window at once, or a hole between finished chunks (inpainting).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.angles import Table, step
+from engine.session import Floats
+
+Rungs = tuple[tuple[int, float], ...]
+
+
+def noise(seed: int, index: int, frames: int, dim: int) -> Floats:
+    """N(0, I) of one chunk, float32[frames, dim]: a function of seed and chunk index alone.
+
+    Counter-based (Philox), so no chunk depends on what was drawn before it.
+    """
+    key = np.array([seed % 2**64, index % 2**64], np.uint64)
+    generator = np.random.Generator(np.random.Philox(key=key))
+    return generator.standard_normal((frames, dim), np.float32)
+
+
+class Window:
+    """At most `capacity` chunks of `frames` × `dim`; the rows [:count] of every array are used."""
+
+    def __init__(self, capacity: int, frames: int, dim: int, context_angle: float) -> None:
+        self.capacity = capacity
+        self.context_angle = context_angle
+        self.count = 0
+        self.latents = np.zeros((capacity, frames, dim), np.float32)
+        self.angles = np.zeros(capacity, np.float64)
+        self.rung = np.zeros(capacity, np.int64)
+        self.index = np.zeros(capacity, np.int64)
+        self.revision = np.zeros(capacity, np.int64)
+
+    @property
+    def flying(self) -> list[int]:
+        """Rows of the chunks in flight, oldest first."""
+        return [row for row in range(self.count) if self.rung[row] > 0]
+
+    @property
+    def finished(self) -> list[int]:
+        """Rows of the finished chunks, oldest first."""
+        return [row for row in range(self.count) if self.rung[row] == 0]
+
+    def clear(self) -> None:
+        """Forget every chunk."""
+        self.count = 0
+
+    def append(self, latents: Floats, index: int, rung: int, angle: float, revision: int) -> None:
+        """A chunk enters as the newest, on a rung that stands at `angle`."""
+        assert self.count < self.capacity, "the window is full: drop a chunk first"
+        row = self.count
+        self.latents[row] = latents
+        self.index[row] = index
+        self.revision[row] = revision
+        self._stand(row, rung, angle)
+        self.count += 1
+
+    def drop(self, rows: int = 1) -> None:
+        """The oldest chunks leave; the others move up."""
+        kept = self.count - rows
+        for array in (self.latents, self.angles, self.rung, self.index, self.revision):
+            array[:kept] = array[rows : self.count]
+        self.count = kept
+
+    def land(self) -> None:
+        """Chunks in flight leave; the finished ones stay."""
+        finished = self.finished
+        for array in (self.latents, self.angles, self.rung, self.index, self.revision):
+            array[: len(finished)] = array[finished]
+        self.count = len(finished)
+
+    def relabel(self, steps: int, new_steps: int) -> None:
+        """Chunks in flight on a ladder of `steps` go on, on one of `new_steps`.
+
+        Between ticks every rung is a whole multiple of T/J, so it has its like on the new
+        ladder. The angle stays; the next pass leads from it to the new ladder's next rung.
+        """
+        rung = self.rung[: self.count]
+        rung[:] = -(-rung * new_steps // steps)
+
+    def advance(self, velocity: Floats, table: Table) -> None:
+        """One pass: every chunk in flight one rung down.
+
+        velocity float32[n, frames, dim] of the chunks in flight, oldest first; it is used up.
+        """
+        for row, own in zip(self.flying, velocity, strict=True):
+            rung = int(self.rung[row]) - 1
+            target = float(table[len(table) - 1 - rung])
+            step(self.latents[row], own, float(self.angles[row]) - target)
+            self._stand(row, rung, target)
+
+    def rungs(self) -> Rungs:
+        """(chunk index, angle) of every chunk, oldest first."""
+        n = self.count
+        return tuple(zip(self.index[:n].tolist(), self.angles[:n].tolist(), strict=True))
+
+    def _stand(self, row: int, rung: int, angle: float) -> None:
+        self.rung[row] = rung
+        self.angles[row] = angle if rung else self.context_angle

@@ -1,0 +1,227 @@
+"""`perpetuo.v1`, the native protocol, without IO: one `Session` for each listener.
+
+A session takes what its listener sent and the time, and returns actions for the shell to carry
+out. docs/protocol.md tells the same protocol to the people at the other end.
+
+    state      message   actions                                  next state
+    GREETING   hello     Start                                    LISTENING
+    GREETING   hello     error bad_token, Close 4401 after 1 s    CLOSED
+    GREETING   (10 s)    Close 4408                               CLOSED
+    GREETING   set       error hello_first                        same
+    LISTENING  set       SetControl; the shell answers with
+                         `acknowledge` or `refuse`                same
+    both       ping      pong                                     same
+    both       unknown   nothing                                  same
+    both       garbage   error malformed                          same
+    both       > 64 KiB  Close 1009                               CLOSED
+
+A listener over its rate is told `rate_limited` once a second. Meanwhile the newest value of each
+control is kept for `poll` to set; everything else it sends is dropped.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from engine.wire.limits import TokenBucket
+from engine.wire.messages import (
+    MAX_MESSAGE_BYTES,
+    MessageId,
+    Refusal,
+    encode,
+    parse,
+    read_codec,
+    read_id,
+    read_value,
+    too_big,
+)
+from engine.wire.packets import VERSION, Codec
+
+SUBPROTOCOL = "perpetuo.v1"
+
+CLOSE_TOO_BIG = 1009
+CLOSE_BAD_TOKEN = 4401
+CLOSE_BAD_VERSION = 4406
+CLOSE_NO_HELLO = 4408
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send this text message."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Start:
+    """Begin to feed audio in this codec."""
+
+    codec: Codec
+    id: MessageId
+
+
+@dataclass(frozen=True)
+class SetControl:
+    """Set a control, then answer with `acknowledge` or `refuse`."""
+
+    name: str
+    value: float
+    id: MessageId
+
+
+@dataclass(frozen=True)
+class Close:
+    """Close the connection with this code, `after_s` from now."""
+
+    code: int
+    reason: str
+    after_s: float = 0.0
+
+
+Action = Send | Start | SetControl | Close
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one listener may ask for; the defaults suit a hand on a fader."""
+
+    messages_hz: float = 60.0
+    burst: float = 120.0
+    hello_s: float = 10.0
+    bad_token_s: float = 1.0
+    notice_s: float = 1.0
+
+
+class _State(Enum):
+    GREETING = "greeting"
+    LISTENING = "listening"
+    CLOSED = "closed"
+
+
+def acknowledge(done: SetControl, revision: int, heard_at: int) -> Send:
+    """Say that a control made `revision` and sounds from the sample `heard_at` on."""
+    fields = {"id": done.id, "name": done.name, "value": done.value}
+    return Send(encode("ack", **fields, revision=revision, heard_at=heard_at))
+
+
+def refuse(done: SetControl, reason: str) -> Send:
+    """Say that the engine would not take a control, and why."""
+    return Send(Refusal("bad_control", reason, done.id).encode())
+
+
+class Session:
+    """One listener, from its first message to its last. Not thread-safe."""
+
+    def __init__(
+        self,
+        *,
+        opened_s: float,
+        controls: Collection[str],
+        token: str | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """A connection opened at `opened_s` that may set `controls`, if it knows `token`."""
+        self._opened_s = opened_s
+        self._controls = controls
+        self._token = token
+        self._limits = limits or Limits()
+        self._state = _State.GREETING
+        self._bucket = TokenBucket(self._limits.messages_hz, self._limits.burst)
+        self._parked: dict[str, SetControl] = {}
+        self._noticed_s: float | None = None
+        self.limited = False
+        """True while this listener sends more than it may: read it slowly."""
+
+    def receive(self, message: str | bytes, now_s: float) -> list[Action]:
+        """What to do about one message; never raises, whatever it holds."""
+        if self._state is _State.CLOSED:
+            return []
+        if too_big(message):
+            return [self._close(CLOSE_TOO_BIG, f"a message ends at {MAX_MESSAGE_BYTES} bytes")]
+        try:
+            if not self._bucket.take(now_s):
+                return self._over_rate(message, now_s)
+            fields = parse(message)
+            return self._dispatch(fields, read_id(fields))
+        except Refusal as refusal:
+            return [Send(refusal.encode())]
+
+    def poll(self, now_s: float) -> list[Action]:
+        """What the passing of time asks for; call it a few times a second."""
+        if self._state is _State.GREETING and now_s - self._opened_s > self._limits.hello_s:
+            return [self._close(CLOSE_NO_HELLO, f"no hello within {self._limits.hello_s:g} s")]
+        actions: list[Action] = []
+        while self._parked and self._bucket.take(now_s):
+            actions.append(self._parked.pop(next(iter(self._parked))))
+        self.limited = bool(self._parked)
+        return actions
+
+    def _dispatch(self, fields: Mapping[str, Any], message_id: MessageId) -> list[Action]:
+        match fields["type"]:
+            case "hello":
+                return self._hello(fields, message_id)
+            case "set":
+                return [self._set_control(fields, message_id)]
+            case "ping":
+                return [Send(encode("pong", id=message_id))]
+            case _:
+                return []
+
+    def _hello(self, fields: Mapping[str, Any], message_id: MessageId) -> list[Action]:
+        if self._state is _State.LISTENING:
+            raise Refusal("already_started", "a connection begins with one hello", message_id)
+        if not self._knows_token(fields.get("token")):
+            wrong = Refusal("bad_token", "this feed asks for a token; ask its owner", message_id)
+            close = self._close(CLOSE_BAD_TOKEN, "bad token", self._limits.bad_token_s)
+            return [Send(wrong.encode()), close]
+        if fields.get("protocol", VERSION) != VERSION:
+            wrong = Refusal("bad_version", f"this server speaks protocol {VERSION}", message_id)
+            return [Send(wrong.encode()), self._close(CLOSE_BAD_VERSION, "unknown protocol")]
+        codec = read_codec(fields, message_id)
+        self._state = _State.LISTENING
+        return [Start(codec, message_id)]
+
+    def _set_control(self, fields: Mapping[str, Any], message_id: MessageId) -> SetControl:
+        if self._state is _State.GREETING:
+            raise Refusal("hello_first", "say hello before setting controls", message_id)
+        name = fields.get("name")
+        if not isinstance(name, str) or name not in self._controls:
+            known = ", ".join(sorted(self._controls))
+            raise Refusal("bad_control", f"no control of that name; there are {known}", message_id)
+        return SetControl(name, read_value(fields, message_id), message_id)
+
+    def _over_rate(self, message: str | bytes, now_s: float) -> list[Action]:
+        self.limited = True
+        message_id: MessageId = None
+        with suppress(Refusal):
+            fields = parse(message)
+            message_id = read_id(fields)
+            if fields["type"] == "set":
+                self._park(self._set_control(fields, message_id))
+        if self._noticed_s is not None and now_s - self._noticed_s < self._limits.notice_s:
+            return []
+        self._noticed_s = now_s
+        rate = f"over {self._limits.messages_hz:g} messages a second"
+        text = f"{rate}: the newest value of each control is kept, the rest is dropped"
+        return [Send(Refusal("rate_limited", text, message_id).encode())]
+
+    def _park(self, wanted: SetControl) -> None:
+        self._parked.pop(wanted.name, None)
+        self._parked[wanted.name] = wanted
+
+    def _knows_token(self, given: object) -> bool:
+        if self._token is None:
+            return True
+        if not isinstance(given, str):
+            return False
+        return hmac.compare_digest(given.encode(errors="surrogatepass"), self._token.encode())
+
+    def _close(self, code: int, reason: str, after_s: float = 0.0) -> Close:
+        self._state = _State.CLOSED
+        self._parked.clear()
+        return Close(code, reason, after_s)

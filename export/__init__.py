@@ -1,0 +1,1 @@
+"""torch to ONNX to bundle: `python -m export --autoencoder RUN --velocity RUN --out BUNDLE`."""

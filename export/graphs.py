@@ -1,0 +1,226 @@
+"""The networks as the engine meets them: named tensors in, named tensors out, states by name.
+
+A `Graph` holds a module that maps a dict of tensors to a dict of tensors, and the description of
+both that goes into the manifest. What the engine requires of each is in `engine.graphs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import gcd
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from engine.spec import GraphSpec, StateSpec, TensorSpec
+from model.autoencoder import LiveAutoencoder
+from model.layers import POSITION_PERIOD, SRULayer
+from model.velocity import VelocityNetwork
+
+Feeds = dict[str, Tensor]
+Arrays = dict[str, npt.NDArray[Any]]
+DTYPES = {"float32": torch.float32, "int64": torch.int64}
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One network: its module, and the tensors at its door."""
+
+    name: str
+    module: nn.Module
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    states: tuple[StateSpec, ...] = ()
+    position_period: int | None = None
+
+    @property
+    def entering(self) -> tuple[TensorSpec, ...]:
+        """Inputs and states, in order."""
+        return (*self.inputs, *self.states)
+
+    @property
+    def leaving(self) -> tuple[str, ...]:
+        """Names of the outputs and of the next states, in order."""
+        return (*(t.name for t in self.outputs), *(s.next_name for s in self.states))
+
+    def example(self, sizes: Mapping[str, int]) -> Feeds:
+        """Small positive tensors of the right shapes, free axes of the given sizes."""
+        return {t.name: torch.rand(t.resolve(sizes)).to(DTYPES[t.dtype]) for t in self.entering}
+
+    def initial_states(self) -> Arrays:
+        """The states before the first run."""
+        return {s.name: np.full(s.resolve({}), s.initial, np.float32) for s in self.states}
+
+    def spec(self, file: str, variants: Mapping[str, str]) -> GraphSpec:
+        """The entry in the manifest."""
+        return GraphSpec(
+            file, self.inputs, self.outputs, self.states, self.position_period, dict(variants)
+        )
+
+
+class EncoderDoor(nn.Module):
+    """Audio to unit variance latents."""
+
+    def __init__(self, autoencoder: LiveAutoencoder) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+
+    def forward(self, feeds: Feeds) -> Feeds:
+        """Audio [1, C, samples] -> latents [1, frames, dim]."""
+        return {"latents": self.autoencoder.normalised(feeds["audio"])}
+
+
+class DecoderDoor(nn.Module):
+    """Unit variance latents to audio, with states. Counters travel as float32, exact to 2²⁴."""
+
+    def __init__(self, autoencoder: LiveAutoencoder) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+        self.initial = autoencoder.decoder.initial_states()
+
+    def forward(self, feeds: Feeds) -> Feeds:
+        """Latents [1, frames, dim] and states -> audio [1, C, samples] and the next states."""
+        latents = feeds["latents"]
+        states = {
+            name: feeds[name].to(latents.dtype if value.is_floating_point() else value.dtype)
+            for name, value in self.initial.items()
+        }
+        audio, after = self.autoencoder.step(latents, states)
+        return {"audio": audio, **_next(after, self.initial, latents.dtype)}
+
+
+class CachedDoor(nn.Module):
+    """The velocity of the chunks in flight, looking back on a cache."""
+
+    def __init__(self, velocity: VelocityNetwork) -> None:
+        super().__init__()
+        self.velocity = velocity
+        self.initial = velocity.initial_states()
+
+    def forward(self, feeds: Feeds) -> Feeds:
+        """Latents [1, chunks, frames, dim] and the rest -> velocity and the next states."""
+        velocity, after = self.velocity.cached_pass(
+            feeds["latents"], feeds["angle"], feeds["position"], feeds["filled"],
+            {name: feeds[name] for name in self.initial},
+            tokens=feeds.get("tokens"), guide=feeds.get("guide"),
+        )  # fmt: skip
+        return {"velocity": velocity, **_next(after, self.initial, velocity.dtype)}
+
+
+class WindowDoor(nn.Module):
+    """The velocity of a whole window, as published."""
+
+    def __init__(self, velocity: VelocityNetwork) -> None:
+        super().__init__()
+        self.velocity = velocity
+
+    def forward(self, feeds: Feeds) -> Feeds:
+        """Latents [1, frames, dim] and the rest -> velocity [1, frames, dim]."""
+        return {
+            "velocity": self.velocity.window_pass(
+                feeds["latents"], feeds["angle"], feeds.get("tokens"), feeds.get("guide")
+            )
+        }
+
+
+def encoder_graph(autoencoder: LiveAutoencoder) -> Graph:
+    """A take to latents: any whole number of frames."""
+    preset = autoencoder.preset
+    return Graph(
+        "encoder",
+        EncoderDoor(autoencoder),
+        (TensorSpec("audio", "float32", (1, preset.channels, "samples")),),
+        (TensorSpec("latents", "float32", (1, "frames", preset.dim)),),
+    )
+
+
+def decoder_graph(autoencoder: LiveAutoencoder) -> Graph:
+    """Latents to audio, causal: any number of frames at a time."""
+    preset = autoencoder.preset
+    door = DecoderDoor(autoencoder)
+    return Graph(
+        "decoder",
+        door,
+        (TensorSpec("latents", "float32", (1, "frames", preset.dim)),),
+        (TensorSpec("audio", "float32", (1, preset.channels, "samples")),),
+        tuple(StateSpec(name, "float32", tuple(x.shape)) for name, x in door.initial.items()),
+    )
+
+
+def velocity_graph(velocity: VelocityNetwork, context: str) -> Graph:
+    """The velocity network in `cached` or `window` context."""
+    return _cached_graph(velocity) if context == "cached" else _window_graph(velocity)
+
+
+def _cached_graph(velocity: VelocityNetwork) -> Graph:
+    """Any number of chunks in flight; `past_*` are rings over the finished chunks."""
+    preset, door = velocity.preset, CachedDoor(velocity)
+    latents = (1, "chunks", preset.chunk_frames, preset.dim)
+    hops = preset.chunk_frames // velocity.half
+    return Graph(
+        "velocity",
+        door,
+        (
+            TensorSpec("latents", "float32", latents),
+            TensorSpec("angle", "float32", (1, "chunks")),
+            TensorSpec("position", "int64", (1,)),
+            TensorSpec("filled", "float32", (1, preset.context_chunks)),
+            *_conditions(preset.conditions, (1, "chunks", "tokens"), latents),
+        ),
+        (TensorSpec("velocity", "float32", latents),),
+        tuple(
+            StateSpec(
+                name, "float32", tuple(x.shape), ring_axis=1 if name.startswith("past_") else None
+            )
+            for name, x in door.initial.items()
+        ),
+        position_period=POSITION_PERIOD // gcd(POSITION_PERIOD, hops),
+    )
+
+
+def _window_graph(velocity: VelocityNetwork) -> Graph:
+    """A window of a fixed number of chunks."""
+    preset = velocity.preset
+    frames = preset.context_chunks * preset.chunk_frames
+    latents = (1, frames, preset.dim)
+    return Graph(
+        "velocity",
+        WindowDoor(velocity),
+        (
+            TensorSpec("latents", "float32", latents),
+            TensorSpec("angle", "float32", (1, frames)),
+            *_conditions(preset.conditions, (1, "tokens"), latents),
+        ),
+        (TensorSpec("velocity", "float32", latents),),
+    )
+
+
+def _conditions(
+    names: tuple[str, ...], tokens: tuple[int | str, ...], guide: tuple[int | str, ...]
+) -> list[TensorSpec]:
+    known = [TensorSpec("tokens", "int64", tokens), TensorSpec("guide", "float32", guide)]
+    return [tensor for tensor in known if tensor.name in names]
+
+
+def _next(after: Feeds, initial: Feeds, dtype: torch.dtype) -> Feeds:
+    """The next states under their names, in the order of the initial ones."""
+    return {f"{name}_next": after[name].to(dtype) for name in initial}
+
+
+@contextmanager
+def recurrence(module: nn.Module, scan: bool) -> Iterator[None]:
+    """Inside, the recurrent layers run as one scan (CPU form) or unrolled (accelerator form)."""
+    layers = [layer for layer in module.modules() if isinstance(layer, SRULayer)]
+    before = [layer.scan for layer in layers]
+    for layer in layers:
+        layer.scan = scan
+    try:
+        yield
+    finally:
+        for layer, was in zip(layers, before, strict=True):
+            layer.scan = was

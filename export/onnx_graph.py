@@ -1,0 +1,64 @@
+"""A `Graph` as an ONNX model, by torch's dynamo exporter.
+
+The exporter's own optimiser stays off: it deletes `x + ε` for ε ≤ 1e-8, which turns the log
+spectra of silence into -inf. What is safe of it (inlining, folding of small constants, common
+subexpressions) runs here and makes a pass twice as fast; the rest is ONNX Runtime's work.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+
+import onnx_ir as ir
+import onnx_ir.passes.common as passes
+import torch
+from onnxscript import optimizer
+
+from export.graphs import Graph, recurrence
+
+OPSET = 20
+EXAMPLE_SIZES = {"chunks": 2, "frames": 5, "tokens": 3}
+"""Sizes of free axes while tracing: any but 0 and 1, which the tracer takes for constants."""
+
+
+def to_onnx(graph: Graph, frame_samples: int, scan: bool) -> ir.Model:
+    """The graph with its weights inside, free axes where its tensors have names for them."""
+    sizes = {**EXAMPLE_SIZES, "samples": EXAMPLE_SIZES["frames"] * frame_samples}
+    free = torch.export.Dim.DYNAMIC
+    dynamic = {
+        tensor.name: {i: free for i, axis in enumerate(tensor.shape) if isinstance(axis, str)}
+        for tensor in graph.entering
+    }
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with recurrence(graph.module, scan), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            graph.module.eval(), (), kwargs={"feeds": graph.example(sizes)}, dynamo=True,
+            opset_version=OPSET, optimize=False, verbose=False,
+            dynamic_shapes={"feeds": dynamic},
+            input_names=[tensor.name for tensor in graph.entering],
+            output_names=list(graph.leaving),
+        )  # fmt: skip
+    assert program is not None
+    tidy(program.model)
+    program.model.graph.name = graph.name
+    return program.model
+
+
+def tidy(model: ir.Model) -> None:
+    """Inline, fold and deduplicate, in place; changes no figure."""
+    passes.InlinePass()(model)
+    optimizer.fold_constants(model)
+    ir.passes.Sequential(
+        passes.RemoveUnusedNodesPass(),
+        passes.RemoveUnusedFunctionsPass(),
+        passes.RemoveUnusedOpsetsPass(),
+        passes.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        passes.LiftSubgraphInitializersToMainGraphPass(),
+        passes.DeduplicateInitializersPass(),
+        passes.CommonSubexpressionEliminationPass(),
+        passes.OutputFixPass(),
+        passes.NameFixPass(),
+        passes.ClearMetadataAndDocStringPass(),
+    )(model)

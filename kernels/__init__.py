@@ -1,0 +1,1 @@
+"""Triton kernels, each beside the plain version it is compared with; imports nothing of ours."""

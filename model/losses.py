@@ -1,0 +1,184 @@
+"""What the autoencoders are trained on, and the project's one measure of how far off they are.
+
+The paper's generator loss is 50·MR-STFT(L1 on magnitudes) + 20·feature matching + 1·LSGAN +
+5e-3·KL (MeLoDy, arXiv 2305.15719, appendix). The live form listens to log magnitudes and log mel
+bands as well: with magnitudes alone, quiet partials and the top octave cost nothing.
+Audio is [B, C, samples] throughout; every loss is a scalar tensor.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Judgement = tuple[Tensor, list[Tensor]]
+"""What one discriminator says: its scores, and the features of its layers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Weights of the generator's losses, as published."""
+
+    spectral: float = 50.0
+    features: float = 20.0
+    adversarial: float = 1.0
+    kl: float = 5e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Stft:
+    """One resolution; all lengths in samples."""
+
+    fft: int
+    window: int
+    hop: int
+
+
+PAPER_STFTS = tuple(
+    Stft(*sizes)
+    for sizes in zip(
+        (8192, 4096, 2048, 512, 128, 64, 32),
+        (4096, 2048, 1024, 256, 64, 32, 16),
+        (2048, 1024, 512, 128, 32, 16, 8),
+        strict=True,
+    )
+)
+LIVE_STFTS = tuple(Stft(fft, fft, fft // 4) for fft in (2048, 1024, 512, 256, 128))
+
+MEL_BANDS = 80
+MEL_LOWEST_HZ = 30.0
+MEL_STFT = Stft(2048, 2048, 512)
+MEL_RELATIVE_FLOOR = 1e-8
+LOG_FLOOR = 1e-4
+"""Magnitude below which log losses hear nothing: 80 dB under a full-scale sine."""
+
+
+def power_spectrogram(audio: Tensor, stft: Stft, pad_mode: str = "constant") -> Tensor:
+    """audio [B, C, samples] -> |STFT|² [B·C, bins, frames]: periodic Hann window, centred."""
+    flat = audio.reshape(-1, audio.shape[-1]).float()
+    window = torch.hann_window(stft.window, device=audio.device)
+    spectrum = torch.stft(
+        flat, stft.fft, stft.hop, stft.window, window, center=True, pad_mode=pad_mode,
+        return_complex=True,
+    )  # fmt: skip
+    return torch.view_as_real(spectrum).square().sum(-1)
+
+
+def magnitudes(audio: Tensor, stft: Stft) -> Tensor:
+    """audio [B, C, samples] -> [B·C, bins, frames]; a full-scale sine reads 1 at any resolution."""
+    power = power_spectrogram(audio, stft) * (4.0 / stft.window) ** 2
+    return power.clamp(min=1e-12).sqrt()
+
+
+def spectral_loss(
+    estimate: Tensor, reference: Tensor, stfts: Sequence[Stft] = PAPER_STFTS
+) -> Tensor:
+    """L1 on STFT magnitudes, mean over the resolutions.
+
+    Which scale the published magnitudes have is not known; here it is the plain STFT's times
+    √(2/window), so that noise of unit variance weighs about the same at every resolution.
+    """
+    terms = []
+    for stft in stfts:
+        scale = math.sqrt(stft.window / 8)  # of magnitudes() to the scale named above
+        difference = magnitudes(estimate, stft) - magnitudes(reference, stft)
+        terms.append(difference.abs().mean() * scale)
+    return torch.stack(terms).mean()
+
+
+def hz_to_mel(hz: Tensor) -> Tensor:
+    """HTK's mel scale: 2595·log10(1 + f/700)."""
+    return 2595.0 * torch.log10(1.0 + hz / 700.0)
+
+
+@lru_cache(maxsize=32)
+def mel_filters(rate_hz: int, fft: int, bands: int, device: torch.device) -> Tensor:
+    """HTK triangles of height 1 [bands, bins], from 30 Hz to the Nyquist frequency."""
+    ends = hz_to_mel(torch.tensor([MEL_LOWEST_HZ, rate_hz / 2], dtype=torch.float64))
+    steps = torch.linspace(0.0, 1.0, bands + 2, dtype=torch.float64)
+    edges_hz = 700.0 * (10.0 ** ((ends[0] + (ends[1] - ends[0]) * steps) / 2595.0) - 1.0)
+    bins_hz = torch.arange(fft // 2 + 1, dtype=torch.float64) * (rate_hz / fft)
+    low, middle, high = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
+    triangles = torch.minimum((bins_hz - low) / (middle - low), (high - bins_hz) / (high - middle))
+    return triangles.clamp(min=0.0).float().to(device)
+
+
+def live_spectral_loss(
+    estimate: Tensor, reference: Tensor, rate_hz: int, stfts: Sequence[Stft] = LIVE_STFTS
+) -> Tensor:
+    """Of each resolution: L1 on magnitudes, on log magnitudes and on log mel bands; their mean.
+
+    Logarithms are natural, floored at LOG_FLOOR; magnitudes are multiplied by 10, which brings
+    the three to the same size on music.
+    """
+    terms = []
+    for stft in stfts:
+        x, y = magnitudes(estimate, stft), magnitudes(reference, stft)
+        terms.append(10.0 * (x - y).abs().mean())
+        terms.append(_log_distance(x, y))
+        filters = mel_filters(rate_hz, stft.fft, min(MEL_BANDS, stft.fft // 16), x.device)
+        terms.append(_log_distance((filters @ x.square()).sqrt(), (filters @ y.square()).sqrt()))
+    return torch.stack(terms).sum() / len(stfts)
+
+
+def _log_distance(x: Tensor, y: Tensor) -> Tensor:
+    """Mean distance of the logarithms of two magnitudes, smooth near the floor."""
+    return (torch.log(x + LOG_FLOOR) - torch.log(y + LOG_FLOOR)).abs().mean()
+
+
+def mel_db_error(estimate: Tensor, reference: Tensor, rate_hz: int) -> Tensor:
+    """The project's "mel error in dB": mean |10·log10(estimate / reference)| of mel *power*.
+
+    Both [..., samples], every leading axis a clip of its own; the mean of the clips' errors.
+    |STFT|² with a periodic Hann window of 2048 and a hop of 512 samples, centred, edges reflected
+    (zeros where a clip is shorter than 1025 samples), through 80 HTK mel triangles of height 1
+    from 30 Hz to the Nyquist frequency. Both powers are first raised to a floor of 1e-8 times the
+    greatest mel power of the reference clip, 80 dB below its loudest spot.
+    `bench.spectra.mel_db_error` is the same in numpy.
+    """
+    length = reference.shape[-1]
+    mode = "reflect" if length > MEL_STFT.fft // 2 else "constant"
+    filters = mel_filters(rate_hz, MEL_STFT.fft, MEL_BANDS, reference.device)
+    got, wanted = (
+        filters @ power_spectrogram(x.reshape(-1, 1, length), MEL_STFT, mode)
+        for x in (estimate, reference)
+    )
+    tiny = torch.finfo(torch.float32).tiny
+    floor = (MEL_RELATIVE_FLOOR * wanted.amax((1, 2), keepdim=True)).clamp(min=tiny)
+    ratio = torch.maximum(got, floor) / torch.maximum(wanted, floor)
+    return (10.0 * torch.log10(ratio)).abs().mean()
+
+
+def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, e^log_variance) ‖ N(0, 1)) in nats, mean over every latent value."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance).mean()
+
+
+def generator_loss(fake: Sequence[Judgement]) -> Tensor:
+    """Least squares GAN: what is made should score 1; mean over the discriminators."""
+    return torch.stack([(1.0 - score).square().mean() for score, _ in fake]).mean()
+
+
+def discriminator_loss(real: Sequence[Judgement], fake: Sequence[Judgement]) -> Tensor:
+    """Least squares GAN: recordings should score 1, what is made 0; mean over discriminators."""
+    terms = [
+        (1.0 - wanted).square().mean() + got.square().mean()
+        for (wanted, _), (got, _) in zip(real, fake, strict=True)
+    ]
+    return torch.stack(terms).mean()
+
+
+def feature_loss(real: Sequence[Judgement], fake: Sequence[Judgement]) -> Tensor:
+    """L1 between the features of a recording and of its copy; mean over all layers of all."""
+    terms = [
+        F.l1_loss(got, wanted.detach())
+        for (_, reals), (_, fakes) in zip(real, fake, strict=True)
+        for wanted, got in zip(reals, fakes, strict=True)
+    ]
+    return torch.stack(terms).mean()

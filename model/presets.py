@@ -1,0 +1,122 @@
+"""Named sizes of the networks: one dial each, everything else is derived.
+
+`tiny` trains in seconds (tests), `live` is what ships, `paper` has the published sizes
+(MeLoDy, arXiv 2305.15719, appendix); its audio VAE-GAN lives in `model.autoencoder_paper`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CONTEXT_ANGLE = 0.05
+"""Angle at which finished chunks are shown to the velocity network, in radians."""
+
+
+@dataclass(frozen=True, slots=True)
+class AutoencoderPreset:
+    """The live autoencoder: a spectrogram encoder and a causal ConvNeXt + iSTFT decoder."""
+
+    sample_rate_hz: int
+    channels: int
+    frame_samples: int  # one latent frame
+    hop_samples: int  # one spectrum of the decoder's head and of the encoder's input
+    fft_samples: int  # window of the head
+    encoder_ffts: tuple[int, ...]  # windows of the encoder's log magnitude spectra
+    dim: int  # latent channels
+    widths: tuple[int, int]  # at the spectrum rate, at the latent rate
+    encoder_blocks: tuple[int, int]  # at the spectrum rate, at the latent rate
+    decoder_blocks: tuple[int, int]  # at the latent rate, at the spectrum rate
+    oscillators_per_octave: int  # of the tonal bank; 0: no bank
+    octaves: int  # of the tonal bank, from A0 = 27.5 Hz up
+
+    @property
+    def latent_rate_hz(self) -> int:
+        """Latent frames a second."""
+        return self.sample_rate_hz // self.frame_samples
+
+    @property
+    def spectra_per_frame(self) -> int:
+        """Decoder spectra in one latent frame."""
+        return self.frame_samples // self.hop_samples
+
+
+@dataclass(frozen=True, slots=True)
+class VelocityPreset:
+    """The dual-path velocity network, in either context."""
+
+    dim: int  # latent channels
+    width: int
+    merged: tuple[int, ...]  # columns left by the merge, one entry a block
+    heads: int
+    segment_frames: int  # K of the paper
+    chunk_frames: int
+    context_chunks: int  # finished chunks it looks back on; the window's M in window context
+    recurrent_width: int  # SRU width of one direction
+    feedforward: float  # inner width of the gated feed-forward, as a multiple of width
+    angle_width: int  # e_start, e_end
+    norm: str  # "pre": before each branch; "post": after each sum, as published
+    vocabulary: int = 1024  # semantic tokens
+    conditions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        half = self.segment_frames // 2
+        if self.segment_frames % 2 or self.chunk_frames % half:
+            raise ValueError(
+                f"a chunk of {self.chunk_frames} frames holds no whole number of "
+                f"half segments ({self.segment_frames}/2 frames)"
+            )
+        if any(self.segment_frames % columns for columns in self.merged):
+            raise ValueError(f"merged {self.merged} must divide segment {self.segment_frames}")
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Everything that one name stands for."""
+
+    name: str
+    autoencoder: AutoencoderPreset
+    velocity: VelocityPreset
+
+
+TINY = Preset(
+    name="tiny",
+    autoencoder=AutoencoderPreset(
+        sample_rate_hz=8000, channels=1, frame_samples=160, hop_samples=80, fft_samples=320,
+        encoder_ffts=(512,), dim=8, widths=(24, 32), encoder_blocks=(1, 1),
+        decoder_blocks=(1, 1), oscillators_per_octave=12, octaves=4,
+    ),
+    velocity=VelocityPreset(
+        dim=8, width=32, merged=(2, 1), heads=2, segment_frames=4, chunk_frames=8,
+        context_chunks=6, recurrent_width=16, feedforward=1.0, angle_width=16, norm="pre",
+    ),
+)  # fmt: skip
+
+LIVE = Preset(
+    name="live",
+    autoencoder=AutoencoderPreset(
+        sample_rate_hz=24000, channels=1, frame_samples=480, hop_samples=240, fft_samples=960,
+        encoder_ffts=(2048, 512), dim=64, widths=(256, 384), encoder_blocks=(2, 3),
+        decoder_blocks=(3, 5), oscillators_per_octave=24, octaves=7,
+    ),
+    velocity=VelocityPreset(
+        dim=64, width=192, merged=(4, 2, 1, 1, 2, 4), heads=6, segment_frames=8,
+        chunk_frames=16, context_chunks=20, recurrent_width=96, feedforward=2.0,
+        angle_width=256, norm="pre",
+    ),
+)  # fmt: skip
+
+PAPER = Preset(
+    name="paper",
+    autoencoder=LIVE.autoencoder,
+    # The inner widths of the recurrent layers and of the feed-forwards are not published; SRUs of
+    # the full width in each direction and gated feed-forwards of 5 widths come to the
+    # published 296.6 M within 5 %.
+    # 640 frames a chunk instead of 625: whole segments and whole tokens (trap 6 of the paper).
+    velocity=VelocityPreset(
+        dim=16, width=768, merged=(32, 16, 8, 4, 4, 8, 16, 32), heads=12, segment_frames=64,
+        chunk_frames=640, context_chunks=4, recurrent_width=768, feedforward=5.0,
+        angle_width=256, norm="post", conditions=("tokens",),
+    ),
+)  # fmt: skip
+
+PRESETS = {preset.name: preset for preset in (TINY, LIVE, PAPER)}
