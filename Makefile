@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 # onnxruntime and onnxruntime-gpu exclude each other; this picks the one to have.
 RUNTIME ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
+OTHER := $(if $(filter gpu,$(RUNTIME)),cpu,gpu)
 # More options for the command behind a target: make bench ARGS="--seconds 600 --json"
 ARGS ?=
 
@@ -57,7 +58,7 @@ bench: $(PLAY) ## latency, real-time factor, misses
 	$(BIN)/perpetuo bench $(ARGS)
 
 quality: $(TRAIN) ## the quality report: autoencoder, continuations, seam, drift
-	$(BIN)/python -m bench.quality $(ARGS)
+	$(BIN)/python -m bench.quality --data $(RUNS)/data $(ARGS)
 
 train: ## the whole recipe: the next four, one after the other
 	$(MAKE) --no-print-directory corpus
@@ -87,7 +88,7 @@ train-velocity: $(TRAIN) ## train the velocity network; resumes after a stop
 
 export: $(TRAIN) ## write the bundle and compare it with torch
 	$(BIN)/python -m export --autoencoder $(RUNS)/autoencoder --velocity $(RUNS)/velocity \
-		--out $(BUNDLE) $(ARGS)
+		--out $(BUNDLE) $(if $(DATA),--trained-on 'a folder of recordings') $(ARGS)
 
 clean: ## remove the environment and the caches; runs stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
@@ -136,8 +137,8 @@ $(VENV)/.apt-test: $(VENV)/.apt-play $(VENV)/.apt-corpus
 
 $(PLAY): pyproject.toml | $(VENV)/.apt-play
 	@echo "set-up: the engine with its $(RUNTIME) runtime"
-	@$(BIN)/python -m pip --disable-pip-version-check uninstall --quiet --yes \
-		$(if $(filter gpu,$(RUNTIME)),onnxruntime,onnxruntime-gpu) 2>/dev/null
+	@test ! -e $(VENV)/.play-$(OTHER) || \
+		$(BIN)/python -m pip --quiet uninstall --yes onnxruntime onnxruntime-gpu
 	@rm -f $(VENV)/.play-* $(VENV)/.train-* $(VENV)/.test-*
 	@$(PIP) --editable '.[$(RUNTIME)]'
 	@touch $@

@@ -1,18 +1,18 @@
 """`perpetuo bench compare A B`: is run B worse than run A by more than a bound?
 
-Exit code 0 where nothing got worse, 1 where something did, 2 where a file cannot be read.
+Exit code 0 where nothing got worse, 1 where something did, 2 where there is nothing to compare.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.report import lookup, read_report
+from engine.cli import Parser
+from engine.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ FIGURES = (
     Figure("autoencoder.held_out.mel_error_db", 0.05),
     Figure("autoencoder.held_out.si_sdr_db", 0.2, higher_is_better=True),
     Figure("frechet.ratio", 0.02),
-    Figure("continuations.key_same", 0.05, higher_is_better=True),
-    Figure("continuations.tempo_same", 0.05, higher_is_better=True),
+    Figure("kept.continuation.key_same", 0.05, higher_is_better=True),
+    Figure("kept.continuation.tempo_same", 0.05, higher_is_better=True),
 )
 
 
@@ -92,20 +92,15 @@ def render(found: Sequence[Change]) -> str:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print the table; 0 no worse, 1 worse, 2 unreadable or nothing in common."""
-    parser = argparse.ArgumentParser(prog="perpetuo bench compare", description=__doc__)
+    """Print the table; 0 no worse, 1 worse. UsageError where there is nothing to compare."""
+    parser = Parser(prog="perpetuo bench compare", description=__doc__)
     parser.add_argument("before", type=Path, metavar="A")
     parser.add_argument("after", type=Path, metavar="B")
     parser.add_argument("--bound", type=float, default=0.15, help="share that is too much (0.15)")
     options = parser.parse_args(argv)
-    try:
-        before, after = read_report(options.before), read_report(options.after)
-    except ValueError as error:
-        print(f"perpetuo bench compare: {error}", file=sys.stderr)
-        return 2
+    before, after = read_report(options.before), read_report(options.after)
     found = changes(before, after, options.bound)
     if not found:
-        print("perpetuo bench compare: the two runs have no figure in common", file=sys.stderr)
-        return 2
+        raise UsageError("the two runs have no figure in common; compare two of one benchmark")
     print("\n".join([*differences(before, after), render(found)]))
     return 1 if any(change.worse for change in found) else 0

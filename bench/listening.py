@@ -79,7 +79,11 @@ class Sides:
         return compare_sides(self.reference, self.others)
 
     def oddness_in_time(self, side: str, parts: int = 4) -> list[float]:
-        """Median oddness of a side in `parts` equal stretches of its songs, first to last."""
+        """Median oddness of a side in `parts` equal stretches of its songs, first to last.
+
+        Fewer parts where the songs have fewer clips.
+        """
+        parts = min(parts, *(len(song) for song in self.others[side]))
         songs = [np.array_split(self.scale.apply(song), parts) for song in self.others[side]]
         return [oddness(np.concatenate(stretch)) for stretch in zip(*songs, strict=True)]
 

@@ -67,12 +67,12 @@ def _total_memory_mb() -> int:
     return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e6)
 
 
-def memory_mb() -> float:
-    """Resident memory of this process now (where the system does not say: at its highest)."""
+def memory_mb(process_id: int | str = "self") -> float:
+    """Resident memory of a process now; NaN where the system does not say."""
     try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        pages = int(Path(f"/proc/{process_id}/statm").read_text(encoding="ascii").split()[1])
     except OSError:
-        return peak_memory_mb()
+        return float("nan")
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import soxr
+from engine.takes import read_take
 
 from bench.spectra import Array, mono
+from engine.errors import TakeError
 from model.corpus.dataset import Entry, Songs
 
 
@@ -72,3 +74,19 @@ def _excerpt(songs: Songs, song: Entry, prompt_s: float, truth_s: float, rate_hz
         audio = np.asarray(soxr.resample(audio, songs.sample_rate_hz, rate_hz))
     seam = round(prompt_s * rate_hz)
     return Excerpt(song.name, song.style or "", song.bpm, audio[:seam], audio[seam:])
+
+
+def takes(folder: Path, prompt_s: float, truth_s: float, rate_hz: int) -> list[Excerpt]:
+    """The middle of every recording in `folder` that is long enough and can be read."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        try:
+            audio = mono(read_take(path, rate_hz, 1).audio)
+        except TakeError:
+            continue
+        whole, seam = round((prompt_s + truth_s) * rate_hz), round(prompt_s * rate_hz)
+        if len(audio) >= whole:
+            start = (len(audio) - whole) // 2
+            stretch = audio[start : start + whole]
+            found.append(Excerpt(path.name, "take", None, stretch[:seam], stretch[seam:]))
+    return found

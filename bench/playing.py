@@ -14,7 +14,7 @@ from engine.controls import Controls
 from engine.decoder import StreamDecoder
 from engine.generator import Generator
 
-Progress = Callable[[float], None]
+Progress = Callable[[float], object]
 
 
 class Player:

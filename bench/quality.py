@@ -22,16 +22,18 @@ from tqdm import tqdm
 from bench import listening, machine, plots
 from bench.continuity import drift, self_similarity
 from bench.features import embed_all
-from bench.frechet import CONTINUATION, HELD_OUT
+from bench.frechet import CONTINUATION, HELD_OUT, Scale
+from bench.listening import Sides
 from bench.markdown import render
 from bench.material import Excerpt, HeldOut, held_out, takes
 from bench.playing import Player
-from bench.report import to_json
+from bench.report import plain, to_json
 from bench.spectra import Array
 from bench.verdict import QUALITY_BUDGETS, checks, passed
 from engine.backends import BACKENDS, open_backend
 from engine.backends.standin import bundle as standin_bundle
 from engine.bundle import Bundle, default_bundle_path
+from engine.cli import Parser
 from engine.errors import PerpetuoError
 
 PROMPT_S, TRUTH_S = 8.0, 16.0
@@ -80,16 +82,20 @@ def listen(player: Player, material: HeldOut, recordings: list[Excerpt], extent:
     )  # fmt: skip
 
 
-def measure(heard: Heard, chunk_samples: int, rate_hz: int) -> dict[str, Any]:
+def embed_sides(heard: Heard, rate_hz: int) -> Sides:
+    """Every side of the Fréchet distance, from the prompted songs and the reference."""
+    songs = heard.material.prompted
+    tails = [copy[len(song.prompt) :] for song, copy in zip(songs, heard.copied, strict=True)]
+    return listening.sides(heard.material.reference, songs, heard.continued, tails, rate_hz)
+
+
+def measure(heard: Heard, found: Sides, chunk_samples: int, rate_hz: int) -> dict[str, Any]:
     """All figures of the report but those of machine and bundle."""
     prompted, continued = heard.material.prompted, heard.continued
-    tails = [copy[len(song.prompt) :] for song, copy in zip(prompted, heard.copied, strict=True)]
-    found = listening.sides(heard.material.reference, prompted, continued, tails, rate_hz)
-    comparison = found.comparison()
     kept, each = listening.kept_table(prompted, continued, rate_hz)
     return {
         "autoencoder": _copies(heard, rate_hz),
-        "frechet": comparison,
+        "frechet": found.comparison(),
         "oddness": {side: found.oddness_in_time(side) for side in (CONTINUATION, HELD_OUT)},
         "kept": kept,
         "seam": listening.seam_table(prompted, continued, chunk_samples, rate_hz),
@@ -114,12 +120,12 @@ def _copies(heard: Heard, rate_hz: int) -> dict[str, Any]:
     return found
 
 
-def draw(heard: Heard, report: dict[str, Any], rate_hz: int, out: Path) -> list[str]:
+def draw(heard: Heard, report: dict[str, Any], scale: Scale, rate_hz: int, out: Path) -> list[str]:
     """Pictures into `out`; returns their names in the order of the report."""
     names = ["distances.png", "drift.png"]
     plots.distances(out / names[0], report["frechet"].distances)
-    vectors = np.concatenate(embed_all([heard.stream], rate_hz))
-    plots.drift(out / names[1], report["drift"], self_similarity(vectors / vectors.std(axis=0)))
+    vectors = scale.apply(embed_all([heard.stream], rate_hz)[0])
+    plots.drift(out / names[1], report["drift"], self_similarity(vectors))
     pieces = _spread(heard.material.prompted, heard.continued, heard.copied)
     pieces += list(zip(heard.takes, heard.continued_takes, heard.copied_takes, strict=True))
     for index, (song, audio, copy) in enumerate(pieces):
@@ -151,7 +157,7 @@ def save_sound(heard: Heard, rate_hz: int, out: Path) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    shaped = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
+    shaped = Parser(prog="python -m bench.quality", description=__doc__)
     shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
     shaped.add_argument("--backend", choices=BACKENDS, default="auto")
     shaped.add_argument("--data", type=Path, default=Path("runs/data"), help="prepared folder")
@@ -171,9 +177,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the report; 0, or 1 with --strict where a bound is missed, or the error's code."""
-    options = parser().parse_args(argv)
     try:
-        return _report(options)
+        return _report(parser().parse_args(argv))
     except PerpetuoError as error:
         print(f"quality: {error}", file=sys.stderr)
         return error.exit_code
@@ -193,19 +198,24 @@ def _report(options: argparse.Namespace) -> int:
     )
     recordings = takes(options.takes, PROMPT_S, TRUTH_S, player.rate_hz) if options.takes else []
     heard = listen(player, material, recordings, extent)
+    found = embed_sides(heard, player.rate_hz)
     report = {
         "benchmark": "quality",
         "revision": machine.revision(),
         "bundle": {"name": bundle.manifest.name, "hash": bundle.hash},
         "backend": backend.name,
-        **measure(heard, player.chunk_samples, player.rate_hz),
+        **measure(heard, found, player.chunk_samples, player.rate_hz),
     }
-    found = checks(_plain_of(report), QUALITY_BUDGETS)
+    bounds = checks(plain(report), QUALITY_BUDGETS)
     options.out.mkdir(parents=True, exist_ok=True)
-    pictures = draw(heard, report, player.rate_hz, options.out)
+    pictures = draw(heard, report, found.scale, player.rate_hz, options.out)
     save_sound(heard, player.rate_hz, options.out)
     (options.out / "report.json").write_text(to_json(report, indent=1) + "\n", encoding="utf-8")
-    text = render(_plain_of(report), found, pictures)
+    text = render(plain(report), bounds, pictures)
     (options.out / "report.md").write_text(text, encoding="utf-8")
     print(text)
-    return 1 if options.strict and not passed(found) else 0
+    return 1 if options.strict and not passed(bounds) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.errors import UsageError
+
 
 def plain(value: Any) -> Any:
     """What strict JSON can hold: dataclasses as objects, numpy as numbers, NaN and Inf as null."""
@@ -45,12 +47,12 @@ def lookup(report: Mapping[str, Any], path: str) -> float | None:
 def read_report(path: Path) -> dict[str, Any]:
     """The JSON object in `path`: the whole file, or its last line (a saved `--json` output).
 
-    Raises ValueError with one line where there is none.
+    UsageError where there is none.
     """
     try:
         text = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: {error}; give the output of perpetuo bench --json") from error
+        raise UsageError(f"{path}: {error}; give the output of perpetuo bench --json") from error
     for candidate in (text, text.rsplit("\n", 1)[-1]):
         try:
             report = json.loads(candidate)
@@ -58,4 +60,4 @@ def read_report(path: Path) -> dict[str, Any]:
             continue
         if isinstance(report, dict):
             return report
-    raise ValueError(f"{path} holds no JSON object; give the output of perpetuo bench --json")
+    raise UsageError(f"{path} holds no JSON object; give the output of perpetuo bench --json")

@@ -1,4 +1,4 @@
-"""The budgets of a live bundle on two processor cores, and whether a run keeps them."""
+"""The budgets of a live bundle on two processor cores and for the ear, and who keeps them."""
 
 from __future__ import annotations
 
@@ -39,11 +39,18 @@ BUDGETS = {
     "memory.end_mb": (1000.0, 400.0),
     "bundle.megabytes": (40.0, 15.0),
 }
+QUALITY_BUDGETS = {
+    "autoencoder.held_out.mel_error_db": (3.0, 1.5),
+    "frechet.ratio": (0.5, 0.2),
+    "drift.bad_samples": (0.0, 0.0),
+    "drift.longest_silence_s": (1.0, 0.5),
+    "drift.worst_stretch_off_db": (3.0, 1.5),
+}
 COST_FREE_BACKENDS = ("standin",)
 
 
-def checks(report: Mapping[str, Any]) -> list[Check]:
-    """Every budget whose figure the report has.
+def latency_checks(report: Mapping[str, Any]) -> list[Check]:
+    """Every budget of time and size whose figure the report has.
 
     The overhead is a share of the tick, so it says nothing about a backend whose graphs cost
     nothing: it is left out for the stand-in.
@@ -54,6 +61,11 @@ def checks(report: Mapping[str, Any]) -> list[Check]:
     chunk_s, ring_s = lookup(report, "chunk_s"), lookup(report, "live.ring_s")
     if chunk_s is not None and ring_s is not None:
         budgets["live.control_to_sound_s.p99"] = (2 * chunk_s + ring_s, 0.25)
+    return checks(report, budgets)
+
+
+def checks(report: Mapping[str, Any], budgets: Mapping[str, tuple[float, float]]) -> list[Check]:
+    """Every budget whose figure the report has."""
     found = ((path, lookup(report, path), budget) for path, budget in budgets.items())
     return [Check(path, value, *budget) for path, value, budget in found if value is not None]
 

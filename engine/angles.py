@@ -42,12 +42,6 @@ def _from_rungs(steps: int, omegas: list[float]) -> Table:
     return table[::-1]
 
 
-def rungs(steps: int, depth: int) -> tuple[int, ...]:
-    """Rungs of the chunks in flight just after one entered, oldest first: T/J, 2T/J, … T."""
-    gap = steps // depth
-    return tuple(range(gap, steps + 1, gap))
-
-
 def step(z: Floats, velocity: Floats, omega: float) -> None:
     """One DDIM step in place: z ← cos(ω)·z − sin(ω)·v̂. `velocity` is used up."""
     z *= math.cos(omega)

@@ -11,15 +11,13 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from engine.commands import INTERRUPTED, TERMINATED, registered, version
 from engine.errors import PerpetuoError, UsageError
-
-INTERRUPTED = 130
-TERMINATED = 143
 
 
 def main() -> NoReturn:
@@ -53,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
     music = _music()
     _serve(commands.add_parser("serve", parents=[music], help="the feed and the page"))
-    _play(commands.add_parser("play", parents=[music], help="to the sound device"))
+    _live(commands.add_parser("play", parents=[music], help="to the sound device"))
     _render(commands.add_parser("render", parents=[music], help="to a file, as fast as it can"))
     commands.add_parser("bench", add_help=False, help="latency, real-time factor, misses")
     info = commands.add_parser("info", help="what a bundle is, and whether it is whole")
@@ -74,29 +72,41 @@ def _dispatch(arguments: Sequence[str]) -> int:
     top = parser()
     given, rest = top.parse_known_args(arguments)
     if given.version:
-        return _print_version()
+        print(f"perpetuo {version()}")
+        return 0
     if given.command is None:
         top.print_help()
         return UsageError.exit_code
-    from engine import commands
-
     if given.command == "bench":
-        return commands.registered("bench", rest)
+        return registered("bench", rest)
     if rest:
-        raise UsageError(f"{given.command} does not know {' '.join(rest)}; see {top.prog} --help")
-    return commands.COMMANDS[given.command](given)
+        help_ = f"see {top.prog} {given.command} --help"
+        raise UsageError(f"{given.command} does not know {' '.join(rest)}; {help_}")
+    return _command(given.command)(given)
 
 
-def _print_version() -> int:
-    from engine.commands import version
+def _command(name: str) -> Callable[[argparse.Namespace], int]:
+    """The function behind a command, imported when it is wanted."""
+    if name == "serve":
+        from engine.commands.serve import serve
 
-    print(f"perpetuo {version()}")
-    return 0
+        return serve
+    if name == "play":
+        from engine.commands.play import play
+
+        return play
+    if name == "render":
+        from engine.commands.render import render
+
+        return render
+    from engine.commands import info
+
+    return info.devices if name == "devices" else info.info
 
 
-def _music() -> argparse.ArgumentParser:
+def _music() -> Parser:
     """What serve, play and render share."""
-    music = argparse.ArgumentParser(add_help=False)
+    music = Parser(add_help=False)
     start = music.add_argument_group("where the music comes from")
     start.add_argument("--from", dest="take", type=Path, metavar="TAKE", help="a recording")
     start.add_argument("--prompt", metavar="TEXT", help="words, where the bundle takes words")
@@ -111,17 +121,22 @@ def _music() -> argparse.ArgumentParser:
     return music
 
 
+def _live(live: argparse.ArgumentParser) -> None:
+    live.add_argument("--device", metavar="NAME", help="number or name, as in perpetuo devices")
+    live.add_argument("--ring", type=_ring_s, default=0.6, metavar="S", help="audio ahead, in s")
+
+
 def _serve(serve: argparse.ArgumentParser) -> None:
+    _live(serve)
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be heard in the network")
     serve.add_argument("--port", type=_port, default=8765)
-    serve.add_argument("--device", metavar="NAME", help="play on a sound device, too")
-    serve.add_argument("--token", help="listeners must name it")
-    serve.add_argument("--tls-cert", type=Path, metavar="FILE")
-    serve.add_argument("--tls-key", type=Path, metavar="FILE")
-
-
-def _play(play: argparse.ArgumentParser) -> None:
-    play.add_argument("--device", metavar="NAME", help="number or name, as in perpetuo devices")
+    serve.add_argument(
+        "--token", type=_token, default=os.environ.get("PERPETUO_TOKEN") or None,
+        help="listeners must name it; PERPETUO_TOKEN keeps it out of the process list",
+    )  # fmt: skip
+    serve.add_argument("--tls-cert", metavar="FILE", help="PEM; with it, https and wss")
+    serve.add_argument("--tls-key", metavar="FILE", help="PEM")
+    serve.add_argument("--origin", action="append", default=[], help="a page that may listen, too")
 
 
 def _render(render: argparse.ArgumentParser) -> None:
@@ -149,13 +164,27 @@ def _whole(text: str, least: int, most: int) -> int:
     return number
 
 
+def _token(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty token keeps nobody out")
+    return text
+
+
 def _seconds(text: str) -> float:
+    return _number(text, 0.001, 86400.0)
+
+
+def _ring_s(text: str) -> float:
+    return _number(text, 0.05, 60.0)
+
+
+def _number(text: str, least: float, most: float) -> float:
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 < number <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is no number of seconds up to 86400")
+    if not least <= number <= most:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is not from {least:g} to {most:g} seconds")
     return number
 
 

@@ -35,9 +35,9 @@ class Cover:
         self._fall = np.cos(turn).astype(np.float32)[:, None]
 
     @property
-    def covering(self) -> bool:
-        """True while the last audio was cover audio."""
-        return self._loop is not None
+    def empty(self) -> bool:
+        """True while nothing was ever played."""
+        return self._known == 0
 
     def remember(self, audio: Floats) -> None:
         """Audio that was played, float32[samples, channels]."""
@@ -76,7 +76,8 @@ class Cover:
     def _from_loop(self, loop: Floats, samples: int) -> Floats:
         places = (self._at + np.arange(samples)) % loop.shape[0]
         self._at = (self._at + samples) % loop.shape[0]
-        return np.take(loop, places, axis=0)
+        taken: Floats = loop[places]
+        return taken
 
     def _make_loop(self) -> Floats:
         """A loop whose start continues the memory's end; its end runs into its start."""

@@ -47,6 +47,10 @@ class Fields:
             raise self._wrong(key, value, "a finite number")
         return float(value)
 
+    def flag(self, key: str) -> bool:
+        """True or false; false where it is missing."""
+        return self._of(key, bool) if self.has(key) else False
+
     def items(self, key: str) -> list[Any]:
         """A list."""
         return self._of(key, list)

@@ -31,12 +31,13 @@ def round_off(audio: Floats) -> float:
     return peak
 
 
-def fault(audio: Floats, peak: float) -> str | None:
+def fault(audio: Floats, peak: float, latents: Floats) -> str | None:
     """Why a block must not be played: `not_finite`, `over_level`, `dc`; None for music.
 
-    audio float32[samples, channels], rounded off; peak from `round_off`.
+    audio float32[samples, channels], rounded off; peak from `round_off`; latents float32[frames,
+    dim] it was decoded from, which would spoil all that follows.
     """
-    if not math.isfinite(peak):
+    if not math.isfinite(peak) or not np.isfinite(latents).all():
         return "not_finite"
     if peak > MOST_LEVEL:
         return "over_level"

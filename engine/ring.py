@@ -40,6 +40,7 @@ class AudioRing:
         self._last = np.zeros(channels, np.float32)
         self._fallen = FADE_SAMPLES  # samples of the fade-out already played
         self._risen = FADE_SAMPLES  # samples of the fade-in already played
+        self._tail = np.zeros((FADE_SAMPLES, channels), np.float32)  # of a fade-out cut short
 
     @property
     def fill_samples(self) -> int:
@@ -85,12 +86,22 @@ class AudioRing:
         out[:head] = self._buffer[start : start + head]
         out[head:count] = self._buffer[: count - head]
         if self._risen < FADE_SAMPLES:
-            length = min(count, FADE_SAMPLES - self._risen)
-            out[:length] *= self._rise[self._risen : self._risen + length]
-            self._risen += length
+            self._fade_in(out[:count])
         self._last[:] = out[count - 1]
         self._fallen = 0
         self.read_samples += count
+
+    def _fade_in(self, out: Floats) -> None:
+        """Fade in, over what is left of the fade-out where audio came back before its end."""
+        if self._risen == 0:
+            left = FADE_SAMPLES - self._fallen
+            np.multiply(self._fall[self._fallen :], self._last, out=self._tail[:left])
+            self._tail[left:] = 0.0
+        length = min(out.shape[0], FADE_SAMPLES - self._risen)
+        part = slice(self._risen, self._risen + length)
+        out[:length] *= self._rise[part]
+        out[:length] += self._tail[part]
+        self._risen += length
 
     def _fade_out(self, out: Floats, start: int) -> None:
         length = min(out.shape[0] - start, FADE_SAMPLES - self._fallen)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from engine.spec import LadderSpec
+
 QUANTILE = 0.95
 MEMORY = 64
 """Ticks that the estimate looks back on."""
@@ -55,22 +57,12 @@ class Costs:
         """Seconds that a tick of so many passes will hardly exceed; 0 while nothing is known."""
         return _quantile(self._pass_s) * passes + _quantile(self._rest_s)
 
-    def forget(self) -> None:
-        """Drop the oldest tick, so that one bad moment is not believed for ever."""
-        if self._pass_s:
-            self._pass_s.popleft()
-            self._rest_s.popleft()
-
 
 class Scheduler:
     """Decides for one stream; keeps nothing but its settings."""
 
-    def __init__(
-        self, chunk_s: float, depth: int, fallback_steps: tuple[int, ...], target_s: float
-    ) -> None:
-        self.chunk_s = chunk_s
-        self.depth = depth
-        self.fallback_steps = fallback_steps
+    def __init__(self, chunk_s: float, ladder: LadderSpec, target_s: float) -> None:
+        self.ladder = ladder
         self.target_s = target_s
         self.most_s = target_s + chunk_s
         self.margin_s = 0.05 * chunk_s
@@ -79,17 +71,19 @@ class Scheduler:
         """What to do at `now_s` with `fill_s` of audio ahead, when `steps` are asked for.
 
         Blocks are made early enough for all steps, even if that takes more audio ahead than the
-        target; but never beyond `most_s`. On a Hold the oldest tick of `costs` is forgotten.
+        target; but never beyond `most_s`. Where even that were too little for the fewest steps,
+        holding would not help: the block is made with those, late or not.
         """
-        slack_s = fill_s - self.margin_s - costs.estimate_s(steps // self.depth)
+        slack_s = fill_s - self.margin_s - costs.estimate_s(steps // self.ladder.depth)
         wait_s = max(min(fill_s - self.target_s, slack_s), fill_s - self.most_s)
         if wait_s > 0:
             return Wait(wait_s)
-        for choice in (steps, *(few for few in self.fallback_steps if few < steps)):
-            if costs.estimate_s(choice // self.depth) + self.margin_s <= fill_s:
+        for few in (steps, *self.ladder.fallback_steps):
+            choice = min(self.ladder.rounded(few), steps)
+            needed_s = costs.estimate_s(choice // self.ladder.depth) + self.margin_s
+            if needed_s <= fill_s:
                 return Generate(choice, now_s + fill_s)
-        costs.forget()
-        return Hold()
+        return Hold() if needed_s <= self.most_s else Generate(choice, now_s + fill_s)
 
 
 def _quantile(values: deque[float]) -> float:

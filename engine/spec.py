@@ -74,8 +74,9 @@ class ContextSpec:
 class LadderSpec:
     """T = `steps` rungs, J = `depth` chunks in flight, T/J rungs apart.
 
-    `fallback_steps` are the fewer steps to take when time is short, most first. UsageError if
-    the depth does not divide all of them.
+    `fallback_steps` are the fewer steps to take when time is short, most first; like all steps
+    asked for later they are rounded up to what the depth divides. UsageError if the depth does
+    not divide T.
     """
 
     steps: int
@@ -83,12 +84,15 @@ class LadderSpec:
     fallback_steps: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for steps in (self.steps, *self.fallback_steps):
-            if self.depth < 1 or steps < 1 or steps % self.depth:
-                raise UsageError(
-                    f"a ladder of {steps} steps cannot hold {self.depth} chunks: "
-                    "the depth must divide the steps"
-                )
+        if self.depth < 1 or self.steps < 1 or self.steps % self.depth:
+            raise UsageError(
+                f"a ladder of {self.steps} steps cannot hold {self.depth} chunks: "
+                "the depth must divide the steps"
+            )
+
+    def rounded(self, steps: int) -> int:
+        """At least so many steps, and a multiple of the depth."""
+        return -(-max(steps, 1) // self.depth) * self.depth
 
     @property
     def passes_per_chunk(self) -> int:
@@ -222,7 +226,7 @@ class ControlSpec:
         spec = cls(
             fields.text("name"), fields.text("kind", ("hand", "idea")),
             fields.number("minimum"), fields.number("maximum"), fields.number("default"),
-            fields.text("unit"), bool(fields.values.get("whole", False)),
+            fields.text("unit"), fields.flag("whole"),
         )  # fmt: skip
         if not spec.minimum <= spec.default <= spec.maximum:
             raise BundleError(

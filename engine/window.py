@@ -9,6 +9,7 @@ a staggered ladder, the whole window at once, or a hole between finished chunks 
 from __future__ import annotations
 
 import numpy as np
+from numpy.random import Generator, Philox
 
 from engine.angles import Table, step
 from engine.session import Floats
@@ -22,7 +23,7 @@ def noise(seed: int, index: int, frames: int, dim: int) -> Floats:
     Counter-based (Philox), so no chunk depends on what was drawn before it.
     """
     key = np.array([seed % 2**64, index % 2**64], np.uint64)
-    generator = np.random.Generator(np.random.Philox(key=key))
+    generator = Generator(Philox(key=key))
     return generator.standard_normal((frames, dim), np.float32)
 
 
@@ -69,13 +70,6 @@ class Window:
         for array in (self.latents, self.angles, self.rung, self.index, self.revision):
             array[:kept] = array[rows : self.count]
         self.count = kept
-
-    def land(self) -> None:
-        """Chunks in flight leave; the finished ones stay."""
-        finished = self.finished
-        for array in (self.latents, self.angles, self.rung, self.index, self.revision):
-            array[: len(finished)] = array[finished]
-        self.count = len(finished)
 
     def relabel(self, steps: int, new_steps: int) -> None:
         """Chunks in flight on a ladder of `steps` go on, on one of `new_steps`.

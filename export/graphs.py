@@ -161,7 +161,7 @@ def _cached_graph(velocity: VelocityNetwork) -> Graph:
     """Any number of chunks in flight; `past_*` are rings over the finished chunks."""
     preset, door = velocity.preset, CachedDoor(velocity)
     latents = (1, "chunks", preset.chunk_frames, preset.dim)
-    hops = preset.chunk_frames // velocity.half
+    hops = preset.chunk_frames // velocity.half_frames
     return Graph(
         "velocity",
         door,

@@ -2,14 +2,16 @@
 
 The encoder sees magnitudes only, so that the latents hold no phase and a diffusion can predict
 them. The decoder therefore has to invent phase, which a network without a clock cannot do: from
-latents that stand still it can only make sound that repeats with the frame rate. The decoder
-counts its frames and turns a bank of oscillators by them (`TonalBank`), whose complex
-amplitudes it predicts; everything else is a spectrum, as in Vocos (arXiv 2306.00814).
+latents that stand still it can only make sound that repeats with the frame rate. So the decoder
+counts its frames. The count turns a bank of oscillators, whose levels it predicts, and a noise
+for every bin, whose level it predicts too; a free spectrum, as in Vocos (arXiv 2306.00814), adds
+what is neither: attacks. All three are summed before one inverse transform.
 """
 
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,8 @@ from model.presets import AutoencoderPreset
 
 States = dict[str, Tensor]
 KERNEL = 7
+LOWEST_HZ = 27.5
+"""Of the oscillators: A0."""
 CLOCK_SECONDS = 60
 """The clock wraps after this time; every oscillator makes a whole number of turns in it."""
 
@@ -26,33 +30,31 @@ CLOCK_SECONDS = 60
 class ConvNeXtBlock(nn.Module):
     """Depthwise convolution over time, then a pointwise MLP, with a residual (ConvNeXt V1)."""
 
-    def __init__(self, width: int, causal: bool) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.causal = causal
         self.depthwise = nn.Conv1d(width, width, KERNEL, groups=width)
         self.norm = nn.LayerNorm(width)
         self.inner = nn.Linear(width, 3 * width)
         self.outer = nn.Linear(3 * width, width)
         self.scale = nn.Parameter(torch.full((width,), 0.3))
 
-    def forward(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, frames, width] and the KERNEL−1 frames before it -> y, the last KERNEL−1 frames.
-
-        A block that is not causal is given `past` and wants as much of the future: x is padded.
-        """
-        seen = torch.cat([past, x], dim=1)
-        kept = seen[:, -(KERNEL - 1) :]
-        y = self.depthwise(seen.transpose(1, 2)).transpose(1, 2)
-        y = self.outer(F.gelu(self.inner(self.norm(y))))
-        return x + self.scale * y, kept
-
-    def centred(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """x [B, frames, width] -> the same shape, looking both ways, zeros beyond the ends."""
-        y = F.conv1d(
-            x.transpose(1, 2), self.depthwise.weight, self.depthwise.bias,
-            padding=KERNEL // 2, groups=x.shape[-1],
-        ).transpose(1, 2)  # fmt: skip
+        return self.convolved(F.pad(x, (0, 0, KERNEL // 2, KERNEL // 2)), x)
+
+    def convolved(self, seen: Tensor, x: Tensor) -> Tensor:
+        """x [B, frames, width] and what is seen around it [B, frames + KERNEL − 1, width] -> y."""
+        y = self.depthwise(seen.transpose(1, 2)).transpose(1, 2)
         return x + self.scale * self.outer(F.gelu(self.inner(self.norm(y))))
+
+
+class CausalBlock(ConvNeXtBlock):
+    """The same, looking back only, with the frames it still needs as its state."""
+
+    def step(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """x [B, frames, width] and the KERNEL − 1 frames before it -> y, the last KERNEL − 1."""
+        seen = torch.cat([past, x], dim=1)
+        return self.convolved(seen, x), seen[:, -(KERNEL - 1) :]
 
 
 def log_spectra(audio: Tensor, fft: int, hop: int) -> Tensor:
@@ -80,13 +82,9 @@ class Encoder(nn.Module):
         bins = sum(fft // 2 + 1 for fft in preset.encoder_ffts) * preset.channels
         fast, slow = preset.widths
         self.enter = nn.Linear(bins, fast)
-        self.fast = nn.ModuleList(
-            ConvNeXtBlock(fast, causal=False) for _ in range(preset.encoder_blocks[0])
-        )
+        self.fast = nn.ModuleList(ConvNeXtBlock(fast) for _ in range(preset.encoder_blocks[0]))
         self.join = nn.Linear(fast * preset.spectra_per_frame, slow)
-        self.slow = nn.ModuleList(
-            ConvNeXtBlock(slow, causal=False) for _ in range(preset.encoder_blocks[1])
-        )
+        self.slow = nn.ModuleList(ConvNeXtBlock(slow) for _ in range(preset.encoder_blocks[1]))
         self.norm = nn.LayerNorm(slow)
         self.leave = nn.Linear(slow, 2 * preset.dim)
 
@@ -96,45 +94,58 @@ class Encoder(nn.Module):
         spectra = [log_spectra(audio, fft, hop) for fft in self.preset.encoder_ffts]
         x = self.enter(torch.cat(spectra, dim=-1))
         for block in self.fast:
-            x = block.centred(x)
+            x = block(x)
         x = self.join(x.reshape(x.shape[0], -1, x.shape[-1] * self.preset.spectra_per_frame))
         for block in self.slow:
-            x = block.centred(x)
+            x = block(x)
         mean, log_variance = self.leave(self.norm(x)).chunk(2, dim=-1)
         return mean, log_variance.clamp(-12.0, 4.0)
 
 
-class TonalBank(nn.Module):
-    """Oscillators on a fixed grid of pitches, turned by a frame counter.
+class Clock(nn.Module):
+    """Phases that a frame counter alone determines: oscillators on a grid of pitches, and noise.
 
-    An oscillator makes `turns` whole turns in CLOCK_SECONDS, so that the counter may wrap and
-    months of playing lose no precision.
+    The counter wraps after CLOCK_SECONDS. An oscillator makes a whole number of turns in that
+    time, so months of playing lose no precision; the noise is a quadratic phase in whole numbers,
+    a different one for every bin, flat and without a period that could be heard.
     """
+
+    turns: Tensor
+    chirps: Tensor
 
     def __init__(self, preset: AutoencoderPreset) -> None:
         super().__init__()
-        rate = preset.sample_rate_hz // preset.hop_samples
-        self.period = rate * CLOCK_SECONDS
-        count = preset.oscillators_per_octave * preset.octaves
-        exact = 27.5 * 2.0 ** (torch.arange(count, dtype=torch.float64) / max(
-            preset.oscillators_per_octave, 1))  # fmt: skip
-        turns = torch.round(exact * CLOCK_SECONDS).to(torch.int64)
+        self.rate_hz = preset.sample_rate_hz
+        self.period = preset.sample_rate_hz // preset.hop_samples * CLOCK_SECONDS
+        self.count = preset.oscillators_per_octave * preset.octaves
+        steps = torch.arange(self.count, dtype=torch.float64) / max(
+            preset.oscillators_per_octave, 1
+        )
+        turns = torch.round(LOWEST_HZ * 2.0**steps * CLOCK_SECONDS).to(torch.int64)
+        bins = preset.fft_samples // 2 + 1
+        chirps = torch.randint(
+            1, self.period, (2, bins), generator=torch.Generator().manual_seed(bins)
+        )
         self.register_buffer("turns", turns, persistent=False)
-        self.rate = preset.sample_rate_hz
-        self.count = count
+        self.register_buffer("chirps", chirps, persistent=False)
 
-    def rotate(self, amplitudes: Tensor, ticks: Tensor) -> Tensor:
-        """amplitudes [B, spectra, C, 2·count] turned to the phases at `ticks` int64 [spectra]."""
-        turned = torch.remainder(ticks[:, None] * self.turns[None, :], self.period)
-        phase = (turned.to(amplitudes.dtype) * (2 * math.pi / self.period))[None, :, None, :]
-        real, imaginary = amplitudes.chunk(2, dim=-1)
-        cos, sin = torch.cos(phase), torch.sin(phase)
-        return torch.cat([real * cos - imaginary * sin, real * sin + imaginary * cos], dim=-1)
+    def tonal(self, ticks: Tensor) -> Tensor:
+        """ticks int64 [spectra] -> phases [spectra, count] of the oscillators, in radians."""
+        return self._radians(ticks[:, None] * self.turns[None, :])
+
+    def noise(self, ticks: Tensor) -> Tensor:
+        """ticks int64 [spectra] -> phases [spectra, bins] that look random, in radians."""
+        square, linear = self.chirps.unbind(0)
+        return self._radians(ticks[:, None] * (ticks[:, None] * square + linear))
+
+    def _radians(self, turned: Tensor) -> Tensor:
+        scale = 2 * math.pi / self.period
+        return torch.remainder(turned, self.period).double() * scale
 
     def basis(self, samples: int) -> Tensor:
-        """[2·count, samples]: what a unit of each oscillator adds to one window."""
+        """[2·count, samples]: what the real and imaginary unit of each adds to one window."""
         n = torch.arange(samples, dtype=torch.float64)
-        phase = 2 * math.pi * self.turns.double()[:, None] * n / (CLOCK_SECONDS * self.rate)
+        phase = 2 * math.pi * self.turns.double()[:, None] * n / (CLOCK_SECONDS * self.rate_hz)
         return torch.cat([torch.cos(phase), -torch.sin(phase)]).float()
 
 
@@ -159,23 +170,22 @@ class Decoder(nn.Module):
         self.preset = preset
         fast, slow = preset.widths
         self.enter = nn.Linear(preset.dim, slow)
-        self.slow = nn.ModuleList(
-            ConvNeXtBlock(slow, causal=True) for _ in range(preset.decoder_blocks[0])
-        )
+        self.slow = nn.ModuleList(CausalBlock(slow) for _ in range(preset.decoder_blocks[0]))
         self.split = nn.Linear(slow, fast * preset.spectra_per_frame)
-        self.fast = nn.ModuleList(
-            ConvNeXtBlock(fast, causal=True) for _ in range(preset.decoder_blocks[1])
-        )
+        self.fast = nn.ModuleList(CausalBlock(fast) for _ in range(preset.decoder_blocks[1]))
         self.norm = nn.LayerNorm(fast)
         bins = preset.fft_samples // 2 + 1
-        self.spectrum = nn.Linear(fast, 2 * bins * preset.channels)
-        with torch.no_grad():  # quiet at first: a loud start costs the first hundred steps
-            self.spectrum.bias.view(preset.channels, 2, bins)[:, 0] -= 2.0
-        self.bank = TonalBank(preset)
-        self.amplitudes = nn.Linear(fast, 2 * self.bank.count * preset.channels)
-        nn.init.normal_(self.amplitudes.weight, std=1e-3)
-        basis = torch.cat([inverse_dft_basis(preset.fft_samples) * preset.fft_samples ** 0.5,
-                           self.bank.basis(preset.fft_samples) * 0.1])  # fmt: skip
+        self.clock = Clock(preset)
+        # Level and phase of every bin, level of its noise, level and phase of every oscillator.
+        self.sizes = [bins, bins, bins, self.clock.count, self.clock.count]
+        self.head = nn.Linear(fast, sum(self.sizes) * preset.channels)
+        with torch.no_grad():  # each source starts at about the level of quiet music
+            phases = 2 * math.pi * torch.rand(preset.channels, self.clock.count)
+            starts = [torch.full((preset.channels, n), level) for n, level in
+                      zip(self.sizes[:-1], (-2.5, 0.0, -2.5, -5.5), strict=True)]  # fmt: skip
+            self.head.bias.copy_(torch.cat([*starts, phases], dim=1).flatten())
+        basis = torch.cat([inverse_dft_basis(preset.fft_samples) * preset.fft_samples**0.5,
+                           self.clock.basis(preset.fft_samples)])  # fmt: skip
         window = torch.hann_window(preset.fft_samples) * (2 * preset.hop_samples
                                                           / preset.fft_samples)  # fmt: skip
         self.register_buffer("basis", basis, persistent=False)
@@ -192,34 +202,42 @@ class Decoder(nn.Module):
         return states
 
     def forward(self, latents: Tensor) -> Tensor:
-        """latents [B, frames, dim] -> audio [B, C, frames·frame_samples], from the initial state."""
+        """latents [B, frames, dim] -> audio [B, C, samples], from the initial state."""
         return self.step(latents, self.initial_states(latents.shape[0]))[0]
 
     def step(self, latents: Tensor, states: States) -> tuple[Tensor, States]:
         """The next frames of a stream: latents [B, frames, dim] -> audio, the states after it."""
+        x, after = self.features(latents, states)
+        frames, after["clock"] = self.windows(x, states["clock"])
+        audio, after["overlap"] = self.overlap_add(frames, states["overlap"])
+        return audio, after
+
+    def features(self, latents: Tensor, states: States) -> tuple[Tensor, States]:
+        """latents [B, frames, dim] -> features [B, spectra, width], the states of the blocks."""
         after: States = {}
         x = self.enter(latents)
         for i, block in enumerate(self.slow):
-            x, after[f"slow_{i}"] = block(x, states[f"slow_{i}"])
+            x, after[f"slow_{i}"] = cast(CausalBlock, block).step(x, states[f"slow_{i}"])
         x = self.split(x)
         x = x.reshape(x.shape[0], -1, self.preset.widths[0])
         for i, block in enumerate(self.fast):
-            x, after[f"fast_{i}"] = block(x, states[f"fast_{i}"])
-        frames, after["clock"] = self.windows(self.norm(x), states["clock"])
-        audio, after["overlap"] = self.overlap_add(frames, states["overlap"])
-        return audio, after
+            x, after[f"fast_{i}"] = cast(CausalBlock, block).step(x, states[f"fast_{i}"])
+        return self.norm(x), after
 
     def windows(self, x: Tensor, clock: Tensor) -> tuple[Tensor, Tensor]:
         """x [B, spectra, width] -> windowed sound [B, spectra, C, fft_samples], the clock after."""
         batch, spectra, _ = x.shape
-        shape = (batch, spectra, self.preset.channels, -1)
-        level, phase = self.spectrum(x).reshape(shape).chunk(2, dim=-1)
-        magnitude = torch.exp(level.clamp(max=6.0))
-        parts = [magnitude * torch.cos(phase), magnitude * torch.sin(phase)]
+        values = self.head(x).reshape(batch, spectra, self.preset.channels, -1)
+        level, phase, hiss, tone, turn = values.split(self.sizes, dim=-1)
         ticks = clock + torch.arange(spectra, dtype=torch.int64)
-        parts.append(self.bank.rotate(self.amplitudes(x).reshape(shape), ticks))
+        noise = self.clock.noise(ticks).to(x.dtype)[None, :, None, :]
+        turn = turn + self.clock.tonal(ticks).to(x.dtype)[None, :, None, :]
+        free, noisy, tonal = (torch.exp(v.clamp(max=6.0)) for v in (level, hiss, tone))
+        parts = [free * torch.cos(phase) + noisy * torch.cos(noise),
+                 free * torch.sin(phase) + noisy * torch.sin(noise),
+                 tonal * torch.cos(turn), tonal * torch.sin(turn)]  # fmt: skip
         frames = (torch.cat(parts, dim=-1) @ self.basis) * self.window
-        return frames, torch.remainder(clock + spectra, self.bank.period)
+        return frames, torch.remainder(clock + spectra, self.clock.period)
 
     def overlap_add(self, frames: Tensor, overlap: Tensor) -> tuple[Tensor, Tensor]:
         """frames [B, spectra, C, fft] added a hop apart -> audio [B, C, spectra·hop], the tail."""

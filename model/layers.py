@@ -47,7 +47,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Same shape out as in."""
-        return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * self.gain
+        return x / torch.sqrt(x.square().mean(-1, keepdim=True) + 1e-6) * self.gain
 
 
 class PaperMLP(nn.Module):

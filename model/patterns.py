@@ -48,9 +48,7 @@ def cached_pattern(chunks: int, depth: int, offset: int) -> Pattern:
     before_group = m[None, :] < start[:, None]
     in_group = causal & ~before_group
     none = torch.zeros_like(causal)
-    sources = torch.cat(
-        [torch.cat([causal, none], 1), torch.cat([before_group, in_group], 1)]
-    )
+    sources = torch.cat([torch.cat([causal, none], 1), torch.cat([before_group, in_group], 1)])
     noisy_tails = torch.where(m > start, m - 1 + chunks, m - 1)
     return Pattern(sources, torch.cat([m, m]), torch.cat([m - 1, noisy_tails]), place, depth)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -44,7 +46,7 @@ class CachedSampler:
         """noise [B, C, dim] -> a finished chunk, committed (Algorithm 2; DDIM step)."""
         angles = schedule(steps)
         z = noise
-        for high, low in zip(angles[:-1], angles[1:], strict=True):
+        for high, low in pairwise(angles):
             v, _ = self.velocity(z, float(high))
             turn = torch.tensor(high - low, dtype=z.dtype)
             z = torch.cos(turn) * z - torch.sin(turn) * v

@@ -1,4 +1,6 @@
-"""Train the velocity network: `python -m model.train_velocity --data DIR --autoencoder RUN --out RUN`.
+"""Train the velocity network.
+
+`python -m model.train_velocity --data DIR --autoencoder RUN --out RUN`
 
 The corpus is encoded once, by the autoencoder's means; training draws windows without endings.
 The last part of the budget trains on the network's own estimates as context, so that it learns
@@ -62,7 +64,7 @@ class Latents:
 
     def __init__(self, songs: Songs, autoencoder: LiveAutoencoder, cache: Path) -> None:
         if not cache.exists():
-            np.savez(cache, **encode_corpus(songs, autoencoder))
+            np.savez(cache, allow_pickle=False, **encode_corpus(songs, autoencoder))
         with np.load(cache) as stored:
             every = {name: torch.from_numpy(stored[name].astype(np.float32)) for name in stored}
         self.songs = {split: [every[s.name] for s in songs.split(split)] for split in

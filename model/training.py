@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import soundfile
@@ -24,11 +24,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+Network = TypeVar("Network", bound=nn.Module)
 
-class Average:
+
+class Average(Generic[Network]):
     """Exponential moving average of a network's parameters and buffers."""
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: Network, decay: float) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
@@ -38,10 +40,11 @@ class Average:
         """Move towards `network`; faster in the first updates, so that the start is forgotten."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
+        pairs = zip(self.network.parameters(), network.parameters(), strict=True)
+        for mine, theirs in pairs:
             mine.lerp_(theirs, 1 - decay)
-        for mine, theirs in zip(self.network.buffers(), network.buffers(), strict=True):
-            mine.copy_(theirs)
+        for held, now in zip(self.network.buffers(), network.buffers(), strict=True):
+            held.copy_(now)
 
 
 @dataclass(slots=True)
@@ -115,10 +118,13 @@ class Run:
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def steps(self, optimisers: list[torch.optim.Optimizer]) -> Iterator[tqdm[None]]:
+    def steps(self, optimisers: list[torch.optim.Optimizer]) -> Iterator[tqdm[Any]]:
         """Yield a progress bar once a step, until the budget is spent; sets learning rates."""
         base = [[group["lr"] for group in o.param_groups] for o in optimisers]
-        bar_format = "{desc} {percentage:5.1f}% |{bar:24}| {elapsed} done, {remaining} left {postfix}"
+        bar_format = (
+            "{desc} {percentage:5.1f}% |{bar:24}| {elapsed} done, {remaining} left {postfix}"
+        )
+        bar: tqdm[Any]
         with tqdm(total=1.0, bar_format=bar_format, mininterval=2.0) as bar:
             bar.update(self.budget.progress(self.step, self.seconds))
             while not self.finished:
@@ -180,5 +186,3 @@ def use_cores(threads: int, seed: int) -> np.random.Generator:
     torch.set_flush_denormal(True)
     torch.manual_seed(seed)
     return np.random.default_rng(seed)
-
-

@@ -62,7 +62,11 @@ class Across(nn.Module):
         self.feed = FeedForward(width, preset.feedforward)
 
     def forward(
-        self, x: Tensor, positions: Tensor, mask: Tensor | None, past: Tensor | None,
+        self,
+        x: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        past: Tensor | None,
         tokens: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """x [B, G, S, w, D] -> what it adds, same shape, and keys|values [B, G, S, w, 2D].
@@ -136,8 +140,13 @@ class Block(nn.Module):
         self.after_inside = RMSNorm(preset.width) if post else nn.Identity()
 
     def forward(
-        self, x: Tensor, condition: Tensor, positions: Tensor, mask: Tensor | None,
-        past: Tensor | None, tokens: Tensor | None,
+        self,
+        x: Tensor,
+        condition: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        past: Tensor | None,
+        tokens: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """x [B, G, S, K, D], condition [B, G, S|1, K|1, D] -> x, keys|values [B, G, S, w, 2D]."""
         batch, groups, count, frames, width = x.shape
@@ -177,13 +186,15 @@ class VelocityNetwork(nn.Module):
         nn.init.zeros_(self.leave.bias)
 
     @property
-    def half(self) -> int:
+    def half_frames(self) -> int:
         """Frames of half a segment: the hop of the segmentation."""
         return self.preset.segment_frames // 2
 
     def angle_condition(self, angle: Tensor) -> Tensor:
         """Angles [...] -> [..., D]; spherical interpolation between two learned ends (trap 1)."""
-        mixed = torch.cos(angle)[..., None] * self.e_start + torch.sin(angle)[..., None] * self.e_end
+        mixed = (
+            torch.cos(angle)[..., None] * self.e_start + torch.sin(angle)[..., None] * self.e_end
+        )
         out: Tensor = self.angle_mlp(mixed)
         return out
 
@@ -204,8 +215,13 @@ class VelocityNetwork(nn.Module):
         return x
 
     def through(
-        self, x: Tensor, condition: Tensor, positions: Tensor, mask: Tensor | None,
-        pasts: list[Tensor] | None, tokens: Tensor | None,
+        self,
+        x: Tensor,
+        condition: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        pasts: list[Tensor] | None,
+        tokens: Tensor | None,
     ) -> tuple[Tensor, list[Tensor]]:
         """Segments [B, G, S, K, D] through all blocks -> velocity [B, G, frames, dim], caches."""
         if tokens is not None:
@@ -219,7 +235,10 @@ class VelocityNetwork(nn.Module):
     # ---- window context -------------------------------------------------------------------
 
     def window_pass(
-        self, latents: Tensor, angle: Tensor, tokens: Tensor | None = None,
+        self,
+        latents: Tensor,
+        angle: Tensor,
+        tokens: Tensor | None = None,
         guide: Tensor | None = None,
     ) -> Tensor:
         """A whole window, looking both ways, as published.
@@ -230,12 +249,12 @@ class VelocityNetwork(nn.Module):
         batch, length, _ = latents.shape
         emb = self.angle_condition(angle)
         x = self.entered(latents, guide) + self.angle_enter(emb)
-        fill = -length % self.half
-        pad = (0, 0, self.half, self.half + fill)
+        fill = -length % self.half_frames
+        pad = (0, 0, self.half_frames, self.half_frames + fill)
 
         def cut(frames: Tensor) -> Tensor:
             padded = nn.functional.pad(frames, pad)
-            return segment(padded.reshape(batch, 1, -1, self.half, frames.shape[-1]))
+            return segment(padded.reshape(batch, 1, -1, self.half_frames, frames.shape[-1]))
 
         segments = cut(x)
         positions = torch.arange(segments.shape[2])
@@ -247,7 +266,12 @@ class VelocityNetwork(nn.Module):
     # ---- cached context -------------------------------------------------------------------
 
     def chunk_segments(
-        self, latents: Tensor, angle: Tensor, tail: Tensor, tail_angle: Tensor, has_tail: Tensor,
+        self,
+        latents: Tensor,
+        angle: Tensor,
+        tail: Tensor,
+        tail_angle: Tensor,
+        has_tail: Tensor,
         guide: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Each chunk behind the tail of the chunk before it -> segments, FiLM condition.
@@ -261,12 +285,20 @@ class VelocityNetwork(nn.Module):
         before = before * has_tail[:, :, None, None]
         x = self.entered(latents, guide) + self.angle_enter(emb)[:, :, None]
         x = torch.cat([before, x, torch.zeros_like(before)], dim=2)
-        halves = x.reshape(batch, groups, frames // self.half + 2, self.half, x.shape[-1])
+        halves = x.reshape(
+            batch, groups, frames // self.half_frames + 2, self.half_frames, x.shape[-1]
+        )
         return segment(halves), emb[:, :, None, None, :]
 
     def cached_pass(
-        self, latents: Tensor, angle: Tensor, position: Tensor, filled: Tensor, states: States,
-        tokens: Tensor | None = None, guide: Tensor | None = None,
+        self,
+        latents: Tensor,
+        angle: Tensor,
+        position: Tensor,
+        filled: Tensor,
+        states: States,
+        tokens: Tensor | None = None,
+        guide: Tensor | None = None,
     ) -> tuple[Tensor, States]:
         """The chunks in flight, looking back on the cache and on each other.
 
@@ -274,13 +306,15 @@ class VelocityNetwork(nn.Module):
         oldest), filled [B, ring] -> velocity [B, n, C, dim] and, for a commit, the next states.
         """
         groups, frames = latents.shape[1], latents.shape[2]
-        tails = torch.cat([states["tail"][:, None], latents[:, :-1, frames - self.half :]], dim=1)
+        tails = torch.cat(
+            [states["tail"][:, None], latents[:, :-1, frames - self.half_frames :]], dim=1
+        )
         context = torch.full_like(angle[:, :1], self.context_angle)
         tail_angles = torch.cat([context, angle[:, :-1]], dim=1)
         first = filled.amax(1, keepdim=True)
         has_tail = torch.cat([first, torch.ones_like(angle[:, 1:])], dim=1)
         x, condition = self.chunk_segments(latents, angle, tails, tail_angles, has_tail, guide)
-        hops = frames // self.half
+        hops = frames // self.half_frames
         index = position + torch.arange(groups)
         positions = (index[:, None] * hops + torch.arange(hops + 1)[None, :]).reshape(-1)
         order = torch.arange(groups).repeat_interleave(hops + 1)
@@ -292,23 +326,29 @@ class VelocityNetwork(nn.Module):
         embedded = self.token_embeddings(tokens, latents.shape[0], groups)
         velocity, owns = self.through(x, condition, positions, mask, pasts, embedded)
         after = {f"past_{i}": own for i, own in enumerate(owns)}
-        after["tail"] = latents[:, -1, frames - self.half :]
+        after["tail"] = latents[:, -1, frames - self.half_frames :]
         return velocity, after
 
     def initial_states(self, batch: int = 1) -> States:
         """Empty cache: ring states past_i [B, ring, S, w, 2D] and the tail [B, K/2, dim]."""
         p = self.preset
-        count = p.chunk_frames // self.half + 1
+        count = p.chunk_frames // self.half_frames + 1
         states = {
             f"past_{i}": torch.zeros(batch, p.context_chunks, count, columns, 2 * p.width)
             for i, columns in enumerate(p.merged)
         }
-        states["tail"] = torch.zeros(batch, self.half, p.dim)
+        states["tail"] = torch.zeros(batch, self.half_frames, p.dim)
         return states
 
     def sequence_pass(
-        self, latents: Tensor, angle: Tensor, sources: Tensor, index: Tensor, tails: Tensor,
-        tokens: Tensor | None = None, guide: Tensor | None = None,
+        self,
+        latents: Tensor,
+        angle: Tensor,
+        sources: Tensor,
+        index: Tensor,
+        tails: Tensor,
+        tokens: Tensor | None = None,
+        guide: Tensor | None = None,
     ) -> Tensor:
         """Training: several copies of a sequence of chunks in one pass.
 
@@ -318,11 +358,11 @@ class VelocityNetwork(nn.Module):
         """
         frames = latents.shape[2]
         before = tails.clamp(min=0)
-        tail = latents[:, before, frames - self.half :]
+        tail = latents[:, before, frames - self.half_frames :]
         has_tail = (tails >= 0).to(latents.dtype)[None, :].expand(latents.shape[0], -1)
         x, condition = self.chunk_segments(
             latents, angle, tail, angle[:, before], has_tail, guide)  # fmt: skip
-        hops = frames // self.half
+        hops = frames // self.half_frames
         positions = (index[:, None] * hops + torch.arange(hops + 1)[None, :]).reshape(-1)
         seen = sources.repeat_interleave(hops + 1, 0).repeat_interleave(hops + 1, 1)
         mask = torch.where(seen, 0.0, -1e9).to(latents.dtype)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.autoencoder import LiveAutoencoder, TonalBank, inverse_dft_basis
+from model.autoencoder import CLOCK_SECONDS, Clock, LiveAutoencoder, inverse_dft_basis
 from model.presets import LIVE, TINY
 
 P = TINY.autoencoder
@@ -75,16 +75,25 @@ def test_inverse_dft_is_numpys() -> None:
 
 def test_an_oscillator_goes_on_without_a_seam() -> None:
     """Unit amplitude frame by frame lies on one sine, also where the clock wraps."""
-    bank = TonalBank(P)
+    clock = Clock(P)
     hop, rate = P.hop_samples, P.sample_rate_hz
-    amplitude = torch.zeros(1, 2, 1, 2 * bank.count, dtype=torch.float64)
-    amplitude[..., 20] = 1.0
-    ticks = torch.tensor([bank.period - 1, bank.period])
-    frames = (bank.rotate(amplitude, ticks) @ bank.basis(2 * hop).double())[0, :, 0]
-    assert torch.allclose(frames[0, hop:], frames[1, :hop], atol=1e-4)
-    hertz = float(bank.turns[20]) / 60
-    t = (torch.arange(2 * hop).double() + (bank.period - 1) * hop) / rate
+    phase = clock.tonal(torch.tensor([clock.period - 1, clock.period]))[:, 20]
+    basis = clock.basis(2 * hop).double()
+    frames = [torch.cos(p) * basis[20] + torch.sin(p) * basis[clock.count + 20] for p in phase]
+    assert torch.allclose(frames[0][hop:], frames[1][:hop], atol=1e-4)
+    hertz = float(clock.turns[20]) / CLOCK_SECONDS
+    t = (torch.arange(2 * hop).double() + (clock.period - 1) * hop) / rate
     assert torch.allclose(frames[0], torch.cos(2 * np.pi * hertz * t), atol=1e-4)
+
+
+def test_noise_is_flat_in_time_and_between_bins() -> None:
+    phases = Clock(P).noise(torch.arange(400)).numpy()
+    unit = np.exp(1j * phases)
+    assert np.abs(unit.mean(0)).mean() < 0.15
+    lags = [np.abs((unit[lag:] * unit[:-lag].conj()).mean(0)).mean() for lag in (1, 2, 7)]
+    assert max(lags) < 0.15
+    across = np.abs((unit[:, 1:] * unit[:, :-1].conj()).mean(0)).mean()
+    assert across < 0.15
 
 
 def test_live_preset_fits_a_bundle() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bench import compare
+from engine.errors import UsageError
 
 
 def report(**figures: Any) -> dict[str, Any]:
@@ -63,14 +64,13 @@ def test_another_machine_is_named() -> None:
 
 
 @pytest.mark.parametrize("content", ["", "no json", "[1, 2]", '{"unknown": 1}'])
-def test_no_report_is_one_line_and_exit_2(
-    tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_report_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
     path = tmp_path / "b.json"
     path.write_text(content)
-    assert compare.main([saved(tmp_path, "a.json", report()), str(path)]) == 2
-    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    with pytest.raises(UsageError, match=r"^[^\n]+$"):
+        compare.main([saved(tmp_path, "a.json", report()), str(path)])
 
 
-def test_a_missing_file_is_exit_2(tmp_path: Path) -> None:
-    assert compare.main([str(tmp_path / "none.json"), str(tmp_path / "none.json")]) == 2
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot|No such file"):
+        compare.main([str(tmp_path / "none.json"), str(tmp_path / "none.json")])

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from prepared_songs import RATE_HZ, pluck_song
 
 from bench import features
 
-RATE_HZ = 24_000
-
-
-def song(seed: int, seconds: float = 8.0) -> np.ndarray:
-    """Plucked notes of a random scale on a steady pulse."""
-    rng = np.random.default_rng(seed)
-    step = round(RATE_HZ * 60 / rng.uniform(90, 140) / 2)
-    audio = np.zeros(round(seconds * RATE_HZ))
-    at_s = np.arange(step) / RATE_HZ
-    for start in range(0, len(audio) - step, step):
-        hz = 220 * 2 ** (rng.choice([0, 2, 4, 5, 7, 9, 11, 12]) / 12)
-        partials = sum(np.sin(2 * np.pi * hz * k * at_s) / k for k in (1, 2, 3, 4))
-        audio[start : start + step] = 0.2 * partials * np.exp(-8 * at_s)
-    return audio
-
 
 def test_the_vector_has_its_dimension_and_is_deterministic() -> None:
-    clip = song(3, 2.0)
+    clip = pluck_song(3, 2.0)
     vector = features.embed(clip, RATE_HZ)
     assert vector.shape == (features.DIMENSION,)
     assert np.isfinite(vector).all()

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from prepared_songs import RATE_HZ, pluck_song
 
 from bench import frechet
 from bench.features import embed_all
 from bench.frechet import Scale, frechet_distance
 
-RATE_HZ = 24_000
-
-
-def song(seed: int, seconds: float = 8.0) -> np.ndarray:
-    """Plucked notes of a random scale on a steady pulse."""
-    rng = np.random.default_rng(seed)
-    step = round(RATE_HZ * 60 / rng.uniform(90, 140) / 2)
-    audio = np.zeros(round(seconds * RATE_HZ))
-    at_s = np.arange(step) / RATE_HZ
-    for start in range(0, len(audio) - step, step):
-        hz = 220 * 2 ** (rng.choice([0, 2, 4, 5, 7, 9, 11, 12]) / 12)
-        partials = sum(np.sin(2 * np.pi * hz * k * at_s) / k for k in (1, 2, 3, 4))
-        audio[start : start + step] = 0.2 * partials * np.exp(-8 * at_s)
-    return audio
-
 
 @pytest.fixture(scope="module")
 def sides() -> dict[str, np.ndarray]:
-    one = [song(seed) for seed in range(10)]
-    two = [song(seed) for seed in range(10, 20)]
+    one = [pluck_song(seed, 8.0) for seed in range(10)]
+    two = [pluck_song(seed, 8.0) for seed in range(10, 20)]
     mixed = [frechet.shuffled(audio, RATE_HZ, seed) for seed, audio in enumerate(two)]
     noisy = [frechet.white_noise(audio, seed) for seed, audio in enumerate(two)]
     raw = {
@@ -66,14 +52,14 @@ def test_the_distance_of_two_gaussians_is_the_formula() -> None:
 
 
 def test_shuffling_keeps_every_sample() -> None:
-    audio = song(1, 2.01)
+    audio = pluck_song(1, 2.01)
     mixed = frechet.shuffled(audio, RATE_HZ, seed=0)
     assert not np.array_equal(mixed, audio)
     assert np.array_equal(np.sort(mixed), np.sort(audio))
 
 
 def test_noise_is_as_loud_and_as_long() -> None:
-    audio = song(1, 2.0)
+    audio = pluck_song(1, 2.0)
     noise = frechet.white_noise(audio, seed=0)
     assert len(noise) == len(audio)
     assert noise.std() == pytest.approx(np.sqrt(np.mean(audio**2)), rel=0.05)

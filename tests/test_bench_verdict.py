@@ -34,16 +34,16 @@ def report(**figures: Any) -> dict[str, Any]:
     ],
 )
 def test_the_verdict(figures: dict[str, Any], kept: bool) -> None:
-    assert verdict.passed(verdict.checks(report(**figures))) is kept
+    assert verdict.passed(verdict.latency_checks(report(**figures))) is kept
 
 
 def test_a_missing_figure_is_not_checked() -> None:
-    assert [check.name for check in verdict.checks({"real_time_factor": 0.3})] == [
+    assert [check.name for check in verdict.latency_checks({"real_time_factor": 0.3})] == [
         "real_time_factor"
     ]
 
 
 def test_aim_and_must_are_apart() -> None:
-    check = verdict.checks({"real_time_factor": 0.3})[0]
+    check = verdict.latency_checks({"real_time_factor": 0.3})[0]
     assert check.must_met
     assert not check.aim_met

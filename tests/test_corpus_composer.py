@@ -1,6 +1,7 @@
 """What every composed song must be."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -33,10 +34,12 @@ def test_another_index_or_seed_gives_another_song(name):
 def test_bars_add_up(which):
     song = compose(*which)
     assert DURATION_S[0] - 4 < song.duration_s < DURATION_S[1] + 4
-    for spans in ([(s.start, s.end) for s in song.sections],
-                  [(c.start, c.start + c.beats) for c in song.chords]):
+    for spans in (
+        [(s.start, s.end) for s in song.sections],
+        [(c.start, c.start + c.beats) for c in song.chords],
+    ):
         assert spans[0][0] == 0 and spans[-1][1] == song.beats
-        assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in pairwise(spans))
     assert all(s.start % song.beats_per_bar == 0 for s in song.sections)
 
 

@@ -80,7 +80,10 @@ def test_pitch_is_a440_and_drums_strike_on_the_beat(player):
     for second in range(4):
         begin = second * SAMPLE_RATE_HZ
         attack = drums[begin : begin + SAMPLE_RATE_HZ // 20].max()
-        assert attack > 20 * drums[begin + SAMPLE_RATE_HZ * 9 // 10 : begin + SAMPLE_RATE_HZ - 300].max()
+        assert (
+            attack
+            > 20 * drums[begin + SAMPLE_RATE_HZ * 9 // 10 : begin + SAMPLE_RATE_HZ - 300].max()
+        )
 
 
 def test_rendering_is_repeatable(player):

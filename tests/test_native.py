@@ -73,7 +73,9 @@ def test_a_wrong_token_is_told_and_closed_after_a_second() -> None:
 
 
 def test_the_right_token_opens() -> None:
-    assert say(session(token="right"), type="hello", token="right") == [Start(Codec.PCM_S16LE, None)]
+    assert say(session(token="right"), type="hello", token="right") == [
+        Start(Codec.PCM_S16LE, None)
+    ]
 
 
 def test_another_protocol_version_is_refused() -> None:
@@ -113,7 +115,10 @@ def test_a_value_that_is_no_number_names_its_message(value: object) -> None:
 
 
 def test_unknown_controls_and_early_controls_are_refused() -> None:
-    assert only_error(say(listening(), type="set", id=1, name="nope", value=1)) == ("bad_control", 1)
+    assert only_error(say(listening(), type="set", id=1, name="nope", value=1)) == (
+        "bad_control",
+        1,
+    )
     assert only_error(say(session(), type="set", id=1, name="seed", value=1)) == ("hello_first", 1)
 
 
@@ -123,7 +128,9 @@ def test_unknown_types_are_ignored_and_pings_answered() -> None:
     assert say(opened, type="ping", id=5) == [Send('{"type":"pong","id":5}')]
 
 
-@pytest.mark.parametrize("message", ["", "{", "[]", "7", '{"type":1}', '{"type":"set","value":NaN}'])
+@pytest.mark.parametrize(
+    "message", ["", "{", "[]", "7", '{"type":1}', '{"type":"set","value":NaN}']
+)
 def test_what_is_no_message_is_told(message: str) -> None:
     assert only_error(listening().receive(message, 0.0)) == ("malformed", None)
 

@@ -37,9 +37,7 @@ def streamed(net: VelocityNetwork, latents: torch.Tensor) -> torch.Tensor:
     angle = torch.full((1, 1), net.context_angle, dtype=torch.float64)
     seen = []
     for m in range(latents.shape[1]):
-        v, after = net.cached_pass(
-            latents[:, m : m + 1], angle, torch.tensor([m]), filled, states
-        )
+        v, after = net.cached_pass(latents[:, m : m + 1], angle, torch.tensor([m]), filled, states)
         seen.append(v)
         slot = m % P.context_chunks
         for name, value in after.items():
@@ -101,7 +99,7 @@ def test_positions_may_wrap() -> None:
     states = {k: v.double() for k, v in net.initial_states().items()}
     filled = torch.zeros(1, P.context_chunks, dtype=torch.float64)
     angle = torch.full((1, 2), 0.7, dtype=torch.float64)
-    period = 4096 // (P.chunk_frames // net.half)
+    period = 4096 // (P.chunk_frames // net.half_frames)
     first, _ = net.cached_pass(latents, angle, torch.tensor([3]), filled, states)
     later, _ = net.cached_pass(latents, angle, torch.tensor([3 + period]), filled, states)
     assert torch.allclose(first, later, rtol=1e-9, atol=1e-11)

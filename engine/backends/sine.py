@@ -115,7 +115,8 @@ def place_of(position: npt.NDArray[np.int64]) -> Doubles:
 
 def key(z: Doubles, angle: Doubles, block: int) -> Doubles:
     """What later chunks see of chunks [n, frames, dim] at angles [n]: float64[n, dim]."""
-    return np.tanh((block + 1) * (np.cos(angle)[:, None] * z.mean(axis=1) + 0.3 * z[:, -1]))
+    mean = np.cos(angle)[:, None] * z.mean(axis=1)
+    return np.asarray(np.tanh((block + 1) * (mean + 0.3 * z[:, -1])))
 
 
 def look_back(place: Doubles, places: Doubles, keys: Doubles) -> Doubles:
@@ -128,7 +129,7 @@ def look_back(place: Doubles, places: Doubles, keys: Doubles) -> Doubles:
 
 
 def velocity_of(z: Doubles, angle: float, context: Doubles, tail: Doubles) -> Doubles:
-    """Velocity [frames, dim] of one chunk: v = (cos(δ)·z_δ − z0) / sin(δ) for the z0 it believes."""
+    """v = (cos(δ)·z_δ − z0) / sin(δ) of one chunk [frames, dim], for the z0 it believes in."""
     fade = 0.5 ** np.arange(1, z.shape[0] + 1)[:, None]
     clean = np.tanh(0.9 * z + 0.8 * context + fade * tail.mean(axis=0))
     return np.asarray((np.cos(angle) * z - clean) / max(np.sin(angle), 0.05))

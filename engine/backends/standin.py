@@ -46,8 +46,7 @@ class Faults:
         """The outputs, the first of them spoilt."""
         name, value = next(iter(outputs.items()))
         if self.poison in ("nan", "inf"):
-            value = value.copy()
-            value.flat[0] = np.nan if self.poison == "nan" else np.inf
+            value = np.full_like(value, np.nan if self.poison == "nan" else np.inf)
         elif self.poison == "dc":
             value = value + np.float32(0.6)
         elif self.poison == "loud":
@@ -157,8 +156,11 @@ def _graph(
     name: str, inputs: list[tuple[str, Shape]], output: tuple[str, Shape],
     states: tuple[StateSpec, ...] = (),
 ) -> GraphSpec:  # fmt: skip
-    tensors = tuple(TensorSpec(tensor, "float32", shape) for tensor, shape in inputs)
-    return GraphSpec(f"{name}.onnx", tensors, (TensorSpec(output[0], "float32", output[1]),), states)
+    enter, leave = (
+        tuple(TensorSpec(tensor, "float32", shape) for tensor, shape in side)
+        for side in (inputs, [output])
+    )
+    return GraphSpec(f"{name}.onnx", enter, leave, states)
 
 
 def _window(dim: int, chunks: int) -> GraphSpec:

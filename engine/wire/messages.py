@@ -14,7 +14,7 @@ MAX_ID_CHARS = 64
 MessageId = str | int | None
 
 
-class Refusal(Exception):
+class TypedError(Exception):
     """A typed error: its code, words for people, and the id of the message that caused it."""
 
     def __init__(self, code: str, message: str, message_id: MessageId = None) -> None:
@@ -69,46 +69,46 @@ def too_big(message: str | bytes) -> bool:
 
 
 def parse(message: str | bytes) -> dict[str, Any]:
-    """The fields of a listener's message; Refusal `malformed` if it is not one."""
+    """The fields of a listener's message; TypedError `malformed` if it is not one."""
     if isinstance(message, bytes):
-        raise Refusal("malformed", "listeners send text messages, not binary ones")
+        raise TypedError("malformed", "listeners send text messages, not binary ones")
     try:
         fields = json.loads(message, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as reason:
-        raise Refusal("malformed", f"not JSON: {str(reason)[:120]}") from None
+        raise TypedError("malformed", f"not JSON: {str(reason)[:120]}") from None
     if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):
-        raise Refusal("malformed", 'a message is a JSON object with a text field "type"')
+        raise TypedError("malformed", 'a message is a JSON object with a text field "type"')
     return fields
 
 
 def read_id(fields: Mapping[str, Any]) -> MessageId:
-    """The id of a message, None if it has none; Refusal `bad_id` if it cannot be one."""
+    """The id of a message, None if it has none; TypedError `bad_id` if it cannot be one."""
     message_id = fields.get("id")
     if message_id is None or (isinstance(message_id, str) and len(message_id) <= MAX_ID_CHARS):
         return message_id
     if type(message_id) is int and abs(message_id) < 2**53:
         return message_id
-    raise Refusal("bad_id", f"an id is a whole number or a text of up to {MAX_ID_CHARS} signs")
+    raise TypedError("bad_id", f"an id is a whole number or a text of up to {MAX_ID_CHARS} signs")
 
 
 def read_codec(fields: Mapping[str, Any], message_id: MessageId) -> Codec:
-    """The codec a hello asks for, s16 if it names none; Refusal `bad_codec` if unknown."""
+    """The codec a hello asks for, s16 if it names none; TypedError `bad_codec` if unknown."""
     try:
         return Codec.from_label(str(fields.get("codec", Codec.PCM_S16LE.label)))
     except KeyError:
         known = ", ".join(codec.label for codec in Codec)
-        raise Refusal("bad_codec", f"no such codec; there are {known}", message_id) from None
+        raise TypedError("bad_codec", f"no such codec; there are {known}", message_id) from None
 
 
 def read_value(fields: Mapping[str, Any], message_id: MessageId) -> float:
-    """The value of a control, with true as 1 and false as 0; Refusal `bad_control` otherwise."""
+    """The value of a control, with true as 1 and false as 0; TypedError `bad_control` otherwise."""
     value = fields.get("value")
     if isinstance(value, bool | int | float):
         try:
             return float(value)
         except OverflowError:
             pass
-    raise Refusal("bad_control", "a control takes a number, or true or false", message_id)
+    raise TypedError("bad_control", "a control takes a number, or true or false", message_id)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -32,7 +32,7 @@ from engine.wire.limits import TokenBucket
 from engine.wire.messages import (
     MAX_MESSAGE_BYTES,
     MessageId,
-    Refusal,
+    TypedError,
     encode,
     parse,
     read_codec,
@@ -111,7 +111,7 @@ def acknowledge(done: SetControl, revision: int, heard_at: int) -> Send:
 
 def refuse(done: SetControl, reason: str) -> Send:
     """Say that the engine would not take a control, and why."""
-    return Send(Refusal("bad_control", reason, done.id).encode())
+    return Send(TypedError("bad_control", reason, done.id).encode())
 
 
 class Session:
@@ -148,7 +148,7 @@ class Session:
                 return self._over_rate(message, now_s)
             fields = parse(message)
             return self._dispatch(fields, read_id(fields))
-        except Refusal as refusal:
+        except TypedError as refusal:
             return [Send(refusal.encode())]
 
     def poll(self, now_s: float) -> list[Action]:
@@ -174,13 +174,13 @@ class Session:
 
     def _hello(self, fields: Mapping[str, Any], message_id: MessageId) -> list[Action]:
         if self._state is _State.LISTENING:
-            raise Refusal("already_started", "a connection begins with one hello", message_id)
+            raise TypedError("already_started", "a connection begins with one hello", message_id)
         if not self._knows_token(fields.get("token")):
-            wrong = Refusal("bad_token", "this feed asks for a token; ask its owner", message_id)
+            wrong = TypedError("bad_token", "this feed asks for a token; ask its owner", message_id)
             close = self._close(CLOSE_BAD_TOKEN, "bad token", self._limits.bad_token_s)
             return [Send(wrong.encode()), close]
         if fields.get("protocol", VERSION) != VERSION:
-            wrong = Refusal("bad_version", f"this server speaks protocol {VERSION}", message_id)
+            wrong = TypedError("bad_version", f"this server speaks protocol {VERSION}", message_id)
             return [Send(wrong.encode()), self._close(CLOSE_BAD_VERSION, "unknown protocol")]
         codec = read_codec(fields, message_id)
         self._state = _State.LISTENING
@@ -188,17 +188,19 @@ class Session:
 
     def _set_control(self, fields: Mapping[str, Any], message_id: MessageId) -> SetControl:
         if self._state is _State.GREETING:
-            raise Refusal("hello_first", "say hello before setting controls", message_id)
+            raise TypedError("hello_first", "say hello before setting controls", message_id)
         name = fields.get("name")
         if not isinstance(name, str) or name not in self._controls:
             known = ", ".join(sorted(self._controls))
-            raise Refusal("bad_control", f"no control of that name; there are {known}", message_id)
+            raise TypedError(
+                "bad_control", f"no control of that name; there are {known}", message_id
+            )
         return SetControl(name, read_value(fields, message_id), message_id)
 
     def _over_rate(self, message: str | bytes, now_s: float) -> list[Action]:
         self.limited = True
         message_id: MessageId = None
-        with suppress(Refusal):
+        with suppress(TypedError):
             fields = parse(message)
             message_id = read_id(fields)
             if fields["type"] == "set":
@@ -208,7 +210,7 @@ class Session:
         self._noticed_s = now_s
         rate = f"over {self._limits.messages_hz:g} messages a second"
         text = f"{rate}: the newest value of each control is kept, the rest is dropped"
-        return [Send(Refusal("rate_limited", text, message_id).encode())]
+        return [Send(TypedError("rate_limited", text, message_id).encode())]
 
     def _park(self, wanted: SetControl) -> None:
         self._parked.pop(wanted.name, None)

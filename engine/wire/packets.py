@@ -99,10 +99,10 @@ class PacketHeader:
         """Read the header of a packet; ValueError says what is wrong with it."""
         if len(data) < HEADER_BYTES:
             raise ValueError(f"a packet has at least {HEADER_BYTES} bytes, this one {len(data)}")
-        magic, version, codec, *fields, flags = _LAYOUT.unpack_from(data)
+        magic, version, codec, *fields = _LAYOUT.unpack_from(data)
         if magic != MAGIC or version != VERSION:
             raise ValueError(f"not a version {VERSION} packet: it starts with {data[:3]!r}")
-        return cls(Codec(codec), *fields, Flag(flags))
+        return cls(*[Codec(codec), *fields[:-1], Flag(fields[-1])])
 
 
 def encode_pcm(audio: NDArray[np.float32], codec: Codec) -> bytes:
@@ -110,7 +110,8 @@ def encode_pcm(audio: NDArray[np.float32], codec: Codec) -> bytes:
     if codec is Codec.PCM_F32LE:
         return audio.astype("<f4", copy=False).tobytes()
     scaled = np.rint(np.clip(audio, -1.0, 1.0) * np.float32(32767.0))
-    return scaled.astype("<i2").tobytes()
+    data: bytes = scaled.astype("<i2").tobytes()
+    return data
 
 
 def encode_packet(header: PacketHeader, audio: NDArray[np.float32]) -> bytes:

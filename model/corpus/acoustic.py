@@ -239,7 +239,7 @@ FOLK = Style(
     reverb=55,
     timing_ms=7.0,
     pentatonic=False,
-    words=("warm", "acoustic", "singing"),
+    words=("gentle", "acoustic", "singing"),
 )
 
 LOFI = Style(

@@ -45,7 +45,7 @@ class Entry:
 
 
 def split_of(name: str, valid_fraction: float) -> str:
-    """ "train" or "valid" by a hash of the name: the same on every machine and in every run."""
+    """Split "train" or "valid" by a hash of the name: the same on every machine, in every run."""
     digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     return "valid" if digest / 2**64 < valid_fraction else "train"
 

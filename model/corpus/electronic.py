@@ -240,5 +240,5 @@ CHIPTUNE = Style(
     reverb=8,
     timing_ms=0.0,
     leap=0.25,
-    words=("8-bit", "bright", "playful"),
+    words=("8-bit", "catchy", "playful"),
 )

@@ -89,13 +89,13 @@ def _decode(file: soundfile.SoundFile, sample_rate_hz: int, channels: int) -> Au
     return np.concatenate([piece.reshape(-1, channels) for piece in pieces])
 
 
-def _levels_db(audio: Audio, frame: int) -> NDArray[np.float64]:
-    """Level of every 0.1 s, the power averaged over 1 s around it."""
+def _levels_db(audio: Audio, frame: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Level of every 0.1 s in dBFS: of itself, and averaged over 1 s around it."""
     count = len(audio) // frame
     power = np.square(audio[: count * frame]).reshape(count, -1).mean(axis=1, dtype=np.float64)
     smooth = np.ones(_SMOOTH_FRAMES)
     spread = np.convolve(power, smooth, "same") / np.convolve(np.ones(count), smooth, "same")
-    return np.asarray(10 * np.log10(spread + 1e-12))
+    return 10 * np.log10(power + 1e-12), 10 * np.log10(spread + 1e-12)
 
 
 def music_spans(audio: Audio, sample_rate_hz: int) -> list[tuple[int, int]]:
@@ -108,7 +108,7 @@ def music_spans(audio: Audio, sample_rate_hz: int) -> list[tuple[int, int]]:
     frame = round(_FRAME_S * sample_rate_hz)
     if len(audio) < frame * _SMOOTH_FRAMES:
         return []
-    levels = _levels_db(audio, frame)
+    sharp, levels = _levels_db(audio, frame)
     loud = levels[levels > -60.0]
     if not len(loud):
         return []
@@ -116,8 +116,9 @@ def music_spans(audio: Audio, sample_rate_hz: int) -> list[tuple[int, int]]:
     breaks = np.flatnonzero(np.diff(sounding) > _SILENCE_S / _FRAME_S) + 1
     spans = []
     for stretch in np.split(sounding, breaks):
-        own = levels[stretch[0] : stretch[-1] + 1]
-        full = np.flatnonzero(own > np.median(own) + _FADE_DB) + stretch[0]
+        own = slice(stretch[0], stretch[-1] + 1)
+        least = np.median(levels[own]) + _FADE_DB
+        full = np.flatnonzero(np.minimum(sharp, levels)[own] > least) + stretch[0]
         start, stop = int(full[0]) * frame, (int(full[-1]) + 1) * frame
         if stop - start >= MINIMUM_S * sample_rate_hz:
             spans.append((start, stop))

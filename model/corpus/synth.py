@@ -91,11 +91,10 @@ def play_part(synth: Synth, song: Song, part: Part) -> Audio:
         done = subprocess.run(
             [*command, synth.soundfont, str(midi)], capture_output=True, text=True, check=False
         )
-        if done.returncode != 0 or not raw.is_file():
-            raise SynthError(f"fluidsynth failed on {part.name}: {done.stderr.strip()[-200:]}")
+        complaint = next((line for line in done.stderr.splitlines() if "error" in line), None)
+        if done.returncode != 0 or complaint or not raw.is_file():
+            raise SynthError(f"fluidsynth failed with {synth.soundfont}: {complaint}")
         audio = np.fromfile(raw, dtype=np.float32).reshape(-1, 2)
-    if part.notes and not audio.any():
-        raise SynthError(f"{synth.soundfont} plays nothing for {part.name}: is it a SoundFont?")
     samples = round(song.duration_s * SAMPLE_RATE_HZ)
     if len(audio) < samples:
         audio = np.pad(audio, ((0, samples - len(audio)), (0, 0)))

@@ -1,0 +1,200 @@
+"""`perpetuo bench`: does the engine keep time on this machine, and by how much?
+
+Three parts: ticks as fast as they go (stages, real-time factor, lateness against the intended
+time), first audio in fresh processes, and `perpetuo serve` in real time with a listener on
+loopback. `perpetuo bench compare A B` compares two saved runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from bench import compare, machine
+from bench.latency_text import render
+from bench.live import measure_live
+from bench.report import plain, to_json
+from bench.ticking import GraphClock, Ticks, run_ticks
+from bench.timing import Tail, paced_lateness, simulate_ring
+from bench.verdict import latency_checks, passed
+from engine.backends import BACKENDS, open_backend
+from engine.backends.standin import bundle as standin_bundle
+from engine.bundle import Bundle, default_bundle_path
+from engine.cli import Parser
+from engine.controls import Controls
+from engine.errors import PerpetuoError, UsageError
+from engine.generator import Generator
+
+LIVE_S = 10.0
+PROCESSES = 3
+RINGS_CHUNKS = (1, 2, 3, 4, 6, 8)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: a bundle on a backend."""
+
+    bundle: Bundle
+    backend: str
+    threads: int
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> Subject:
+        """The stand-in brings its own bundle."""
+        if options.backend == "standin":
+            return cls(standin_bundle(), "standin", options.threads)
+        return cls(Bundle.open(options.bundle), options.backend, options.threads)
+
+    def arguments(self) -> list[str]:
+        """The same subject as options of `perpetuo serve`."""
+        where = [] if self.bundle.path is None else ["--bundle", str(self.bundle.path)]
+        return ["--backend", self.backend, "--threads", str(self.threads), *where]
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the report; 0 where every budget is kept, 1 where not, else the error's code."""
+    try:
+        if list(argv[:1]) == ["compare"]:
+            return compare.main(argv[1:])
+        return _bench(parser().parse_args(argv))
+    except PerpetuoError as error:
+        print(f"perpetuo bench: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _bench(options: argparse.Namespace) -> int:
+    report = measure(options)
+    print(render(report))
+    if options.json:
+        print(to_json(report))
+    return 0 if report["verdict"]["passed"] else 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    shaped = Parser(
+        prog="perpetuo bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    shaped.add_argument("--seconds", type=_positive, default=60.0, help="of music (60)")
+    shaped.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
+    shaped.add_argument("--backend", choices=BACKENDS, default="auto")
+    shaped.add_argument("--threads", type=int, default=1, help="of the backend (1)")
+    pace = shaped.add_mutually_exclusive_group()
+    pace.add_argument(
+        "--paced", action="store_true", help=f"serve in real time all the while, not {LIVE_S:g} s"
+    )
+    pace.add_argument("--offline", action="store_true", help="start no server")
+    return shaped
+
+
+def _positive(text: str) -> float:
+    with suppress(ValueError):
+        if 0.0 < float(text) < 1e6:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text:.40} is not a length of music in seconds")
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """The whole report as plain values."""
+    if options.threads < 1:
+        raise UsageError(f"--threads is {options.threads}, at least 1 is needed")
+    jitter_ms = machine.timer_jitter_ms()
+    subject = Subject.of(options)
+    clock, warm, ticks, memory = _tick(subject, options.seconds)
+    report = {
+        "benchmark": "latency",
+        **_identity(subject, clock),
+        **_figures(ticks),
+        "first_audio": {"warm_s": warm.first_audio_s, "process_s": first_audio_s(subject)},
+        "memory": memory,
+        "timer_jitter_ms": jitter_ms,
+    }
+    if not options.offline:
+        live_s = options.seconds if options.paced else min(LIVE_S, options.seconds)
+        live = measure_live(subject.arguments(), live_s)
+        report["live"] = live
+        report["deadline_misses"] += live.deadline_misses
+    report = plain(report)
+    found = latency_checks(report)
+    report["verdict"] = {"passed": passed(found), "checks": plain(found)}
+    return report
+
+
+def _tick(subject: Subject, seconds: float) -> tuple[GraphClock, Ticks, Ticks, dict[str, float]]:
+    """A cold stream that is measured, then a short warm one for its first audio."""
+    clock = GraphClock(open_backend(subject.backend, subject.bundle, threads=subject.threads))
+    controls = Controls(subject.bundle.manifest.controls)
+    start_mb = machine.memory_mb()
+    with tqdm(total=round(seconds), unit="s of music", disable=None, leave=False) as bar:
+        ticks = run_ticks(Generator(subject.bundle, clock), clock, controls, seconds, bar.update)
+    memory = {
+        "start_mb": start_mb,
+        "end_mb": machine.memory_mb(),
+        "peak_mb": machine.peak_memory_mb(),
+    }
+    warm = run_ticks(Generator(subject.bundle, clock), clock, controls, 0.0)
+    return clock, warm, ticks, memory
+
+
+def _identity(subject: Subject, clock: GraphClock) -> dict[str, Any]:
+    bundle, manifest = subject.bundle, subject.bundle.manifest
+    size = sum(spec.bytes for spec in manifest.files.values())
+    return {
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+        "revision": machine.revision(),
+        "backend": clock.name,
+        "providers": clock.providers(),
+        "threads": subject.threads,
+        "bundle": {"name": manifest.name, "hash": bundle.hash, "megabytes": size / 1e6},
+        "ladder": {"steps": manifest.ladder.steps, "depth": manifest.ladder.depth},
+        "chunk_s": manifest.chunk_s,
+    }
+
+
+def _figures(ticks: Ticks) -> dict[str, Any]:
+    warm_s = ticks.costs_s[1:]
+    lateness = paced_lateness(warm_s, ticks.chunk_s)
+    rings = [simulate_ring(warm_s, ticks.chunk_s, n * ticks.chunk_s) for n in RINGS_CHUNKS]
+    return {
+        "chunks": len(ticks.costs_s),
+        "real_time_factor": ticks.real_time_factor,
+        "cold_first_chunk_s": ticks.first_audio_s,
+        "tick_ms": _tail_ms(warm_s),
+        "stages_ms": {name: _tail_ms(costs[1:]) for name, costs in ticks.stages_s.items()},
+        "deadline_misses": lateness.misses,
+        "longest_miss_run": lateness.longest_run,
+        "lateness_ms": _tail_ms(lateness.late_s),
+        "lateness_histogram_chunks": lateness.histogram(),
+        "rings": rings,
+        "overhead": {"fraction": ticks.overhead_share},
+        "control_delay_chunks": Tail.of(ticks.control_delay_ticks),
+    }
+
+
+def _tail_ms(seconds: Sequence[float]) -> Tail:
+    return Tail.of([1e3 * value for value in seconds])
+
+
+def first_audio_s(subject: Subject) -> float:
+    """From process start to the first block, the median of three fresh processes."""
+    path = [] if subject.bundle.path is None else [str(subject.bundle.path)]
+    own = [sys.executable, "-m", "bench.first_audio", subject.backend, str(subject.threads), *path]
+    taken = []
+    for _ in range(PROCESSES):
+        started_s = time.monotonic()
+        done = subprocess.run(own, capture_output=True, text=True, check=False, timeout=120)
+        if done.returncode:
+            raise UsageError(f"bench.first_audio failed: {done.stderr.strip().splitlines()[-1]}")
+        taken.append(float(done.stdout) - started_s)
+    return sorted(taken)[len(taken) // 2]

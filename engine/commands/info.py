@@ -1,0 +1,83 @@
+"""`perpetuo info` and `perpetuo devices`: what there is."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+
+from engine.bundle import Bundle, default_bundle_path
+from engine.spec import ControlSpec, GraphSpec, Manifest
+
+
+def info(given: Namespace) -> int:
+    """Verify a bundle and print its manifest for people; a broken one is a BundleError."""
+    bundle = Bundle.open(given.bundle or default_bundle_path())
+    print("\n".join(describe(bundle)))
+    return 0
+
+
+def devices(_given: Namespace) -> int:
+    """Print the sound outputs, the default one starred; DeviceError if there are none."""
+    from engine.sinks.device import find_device, list_devices
+
+    find_device()
+    for device in list_devices():
+        star = "*" if device.default else " "
+        print(
+            f"{star}{device.index:3}  {device.name}  "
+            f"({device.host}, {device.channels} channels, {device.sample_rate_hz} Hz)"
+        )
+    return 0
+
+
+def describe(bundle: Bundle) -> list[str]:
+    """The lines that `perpetuo info` prints."""
+    manifest = bundle.manifest
+    size_mb = sum(spec.bytes for spec in manifest.files.values()) / 1e6
+    lines = _table(
+        {
+            "bundle": f"{manifest.name} {manifest.version}, {manifest.licence}",
+            "folder": str(bundle.path),
+            "whole": f"yes, {len(manifest.files)} files, {size_mb:.1f} MB, {bundle.hash[:16]}…",
+            **_music(manifest),
+            "trained on": manifest.trained_on or "it does not say",
+        }
+    )
+    lines += ["", "controls", *_table({c.name: _control(c) for c in manifest.controls})]
+    lines += ["", "graphs", *_table({name: _graph(g) for name, g in manifest.graphs.items()})]
+    if manifest.measured:
+        lines += ["", "measured", *_table(manifest.measured)]
+    return lines
+
+
+def _music(manifest: Manifest) -> dict[str, str]:
+    audio, latent = manifest.audio, manifest.latent
+    context, ladder = manifest.context, manifest.ladder
+    chunk_s = manifest.chunk_s
+    sizes = ", ".join(map(str, manifest.chunk_frames))
+    fewer = ", ".join(map(str, ladder.fallback_steps)) or "none"
+    return {
+        "audio": f"{audio.sample_rate_hz} Hz, {audio.channels} channel(s)",
+        "latents": f"{latent.rate_hz} Hz × {latent.dim}",
+        "chunks": f"{sizes} frames; {chunk_s:.3g} s",
+        "context": f"{context.kind}, {context.chunks} chunks, {context.chunks * chunk_s:.3g} s",
+        "ladder": f"{ladder.steps} steps, depth {ladder.depth}; when time is short: {fewer} steps",
+        "conditions": ", ".join(manifest.conditions) or "none",
+    }
+
+
+def _control(spec: ControlSpec) -> str:
+    span = f"{spec.minimum:g} … {spec.maximum:g} {spec.unit}".rstrip()
+    return f"{spec.kind}, {span}, usually {spec.default:g}"
+
+
+def _graph(graph: GraphSpec) -> str:
+    inputs = ", ".join(f"{t.name}{list(t.shape)}" for t in graph.inputs)
+    outputs = ", ".join(f"{t.name}{list(t.shape)}" for t in graph.outputs)
+    states = f"; {len(graph.states)} states" if graph.states else ""
+    return f"{graph.file}: {inputs} → {outputs}{states}".replace("'", "")
+
+
+def _table(rows: Mapping[str, object]) -> list[str]:
+    width = max(map(len, rows), default=0)
+    return [f"  {name:{width}}  {value}" for name, value in rows.items()]

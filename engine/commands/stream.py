@@ -1,0 +1,89 @@
+"""What serve, play and render share: from options to music that is about to begin."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.backends import open_backend
+from engine.bundle import Bundle, default_bundle_path
+from engine.commands import say
+from engine.controls import Controls
+from engine.errors import UsageError
+from engine.generator import Generator
+from engine.session import Floats
+from engine.spec import LadderSpec, Manifest
+
+SWITCH_S = 0.0005
+"""Python's thread switching interval while music plays: its 5 ms would delay an audio callback."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Music about to begin. `spare` makes another generator like the first."""
+
+    bundle: Bundle
+    generator: Generator
+    controls: Controls
+    take: Floats  # float32[samples, channels] at the bundle's rate; empty where there is none
+    spare: Callable[[], Generator]
+
+
+def open_stream(given: Namespace) -> Stream:
+    """Load the bundle, read the take and stand ready to go on from its end."""
+    bundle = _bundle(given)
+    manifest = bundle.manifest
+    _refuse_words(manifest, given.prompt)
+    ladder = choose_ladder(manifest.ladder, given.steps, given.depth)
+    controls = Controls(manifest.controls)
+    if given.steps is not None:
+        controls.set("steps", ladder.steps)
+    take = _take(given, manifest)
+
+    def make() -> Generator:
+        backend = open_backend(given.backend, bundle, threads=given.threads)
+        return Generator(bundle, backend, ladder=ladder, seed=given.seed, chunk_frames=given.chunk)
+
+    generator = make()
+    if take.shape[0]:
+        generator.prime(take)
+    return Stream(bundle, generator, controls, take, make)
+
+
+def choose_ladder(usual: LadderSpec, steps: int | None, depth: int | None) -> LadderSpec:
+    """The bundle's ladder with other steps or another depth; UsageError if they do not fit."""
+    steps = steps or usual.steps
+    fewer = tuple(few for few in usual.fallback_steps if few < steps)
+    return LadderSpec(steps, depth or usual.depth, fewer)
+
+
+def _bundle(given: Namespace) -> Bundle:
+    """The bundle that was asked for; the stand-in brings its own."""
+    if given.backend == "standin" and given.bundle is None:
+        from engine.backends import standin
+
+        return standin.bundle()
+    return Bundle.open(given.bundle or default_bundle_path())
+
+
+def _refuse_words(manifest: Manifest, prompt: str | None) -> None:
+    if prompt is not None and "tokens" not in manifest.conditions:
+        raise UsageError(
+            f"bundle {manifest.name} {manifest.version} takes no words yet: leave --prompt out, "
+            "or start from a recording with --from"
+        )
+
+
+def _take(given: Namespace, manifest: Manifest) -> Floats:
+    audio = manifest.audio
+    if given.take is None:
+        return np.zeros((0, audio.channels), np.float32)
+    from engine.takes import read_take
+
+    take = read_take(given.take, audio.sample_rate_hz, audio.channels)
+    for note in take.notes:
+        say(f"{given.take}: {note}")
+    return take.audio

@@ -1,0 +1,245 @@
+"""One tick: noise enters the window, passes bring a chunk to its end, the decoder plays it.
+
+Chunks are numbered from the first that is generated, 0; those of a take have negative numbers.
+Every way to continue is the same loop: while no chunk is finished, let chunks enter as far as the
+ladder has room, then take T/J passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from engine.angles import schedule
+from engine.bundle import Bundle
+from engine.context import open_context
+from engine.controls import ControlSnapshot
+from engine.decoder import StreamDecoder
+from engine.errors import BundleError, TakeError, UsageError
+from engine.guard import round_off
+from engine.session import Backend, Floats
+from engine.spec import LadderSpec
+from engine.window import Rungs, Window, noise
+
+WARM_S = 2.0
+"""Seconds of the past that the decoder hears before it goes on."""
+
+EDGE_FRAMES = 4
+"""Frames of mirrored audio behind the end of a take, so that the encoder sees no sudden end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The audio of one chunk, and how it was made."""
+
+    audio: Floats  # float32[samples, channels]
+    index: int  # of its chunk
+    position_samples: int  # of its first sample in the stream
+    control_revision: int  # that its chunk entered with
+    rungs: Rungs  # (chunk index, angle) of the window when it was finished
+    stage_s: Mapping[str, float]  # passes, commit, decode, other
+    steps: int  # T of the ladder
+    passes: int  # taken in this tick
+    peak: float  # before peaks were rounded off
+    latents: Floats  # float32[frames, dim]
+    cover: bool = False  # the present music held, not newly made
+
+
+class Generator:
+    """A stream of blocks from one bundle. Not thread-safe: one thread owns it."""
+
+    def __init__(
+        self, bundle: Bundle, backend: Backend, *, ladder: LadderSpec | None = None, seed: int = 0,
+        chunk_frames: int | None = None,
+    ) -> None:  # fmt: skip
+        manifest = bundle.manifest
+        if manifest.conditions:
+            names = ", ".join(manifest.conditions)
+            raise BundleError(f"bundle {manifest.name} needs {names}: this engine has none to give")
+        self.bundle = bundle
+        self.ladder = ladder or manifest.ladder
+        self.seed = seed
+        self.chunk_frames = chunk_frames or manifest.chunk_frames[0]
+        if self.chunk_frames not in manifest.chunk_frames:
+            sizes = ", ".join(map(str, manifest.chunk_frames))
+            raise UsageError(f"chunks of {self.chunk_frames} frames; trained on: {sizes}")
+        self.chunk_samples = self.chunk_frames * manifest.latent.frame_samples
+        self.chunk_s = self.chunk_samples / manifest.audio.sample_rate_hz
+        self._encoder = backend.session("encoder")
+        self._decoder = StreamDecoder(bundle, backend, self.chunk_frames)
+        self._context = open_context(bundle, backend, self.chunk_frames, self.ladder.depth)
+        fills = self._context.fills
+        capacity = self._context.keep + (1 if fills else self.ladder.depth)
+        if self.ladder.depth > capacity:
+            raise UsageError(f"a window of {capacity} chunks cannot hold {self.ladder.depth}")
+        self._window = Window(
+            capacity, self.chunk_frames, manifest.latent.dim, manifest.context.angle
+        )
+        self.prime(None)
+
+    # ---- where the music starts -------------------------------------------------------------
+
+    def prime(self, audio: Floats | None) -> None:
+        """Start anew: behind the end of a take, or from nothing.
+
+        audio float32[samples, channels] at the bundle's rate. As many whole chunks of its end as
+        the context holds are looked back on; a take shorter than one chunk is mirrored to fill
+        one. TakeError for audio that is empty, not finite, or of the wrong shape.
+        """
+        self.resume(self._empty() if audio is None else self._encode(self._checked(audio)), 0)
+
+    def resume(self, latents: Floats, next_index: int) -> None:
+        """Go on behind finished chunks float32[n, frames, dim]; the next one has `next_index`."""
+        latents = latents[max(0, latents.shape[0] - self._context.keep) :]
+        first = next_index - latents.shape[0]
+        self._steps = self.ladder.steps
+        self._table = schedule(self._steps)
+        self._next = self._trusted = next_index
+        self._context.reset()
+        self._context.commit(latents, first)
+        self._window.clear()
+        for k, chunk in enumerate(latents):
+            self._window.append(chunk, first + k, 0, 0.0, 0)
+        self._rungs = self._window.rungs()
+        self._warm(latents)
+
+    def recover(self) -> None:
+        """After a block that must not be played, or a tick that failed: go on without it.
+
+        What is in flight is given up; the chunks of blocks before it are looked back on again.
+        """
+        self.resume(self.history(), self._next)
+
+    def history(self) -> Floats:
+        """The finished chunks known to be good, float32[n, frames, dim], oldest first."""
+        window = self._window
+        rows = [row for row in window.finished if window.index[row] < self._trusted]
+        return window.latents[rows]
+
+    @property
+    def lead(self) -> Floats:
+        """What was decoded of the past, float32[samples, channels]: the music that goes on."""
+        return self._lead
+
+    @property
+    def rungs(self) -> Rungs:
+        """(chunk index, angle) of the window after the last pass; any thread may look."""
+        return self._rungs
+
+    # ---- the tick ---------------------------------------------------------------------------
+
+    def tick(self, controls: ControlSnapshot, steps: int | None = None) -> Block:
+        """The next block. `steps` overrides the control of that name."""
+        began_s = perf_counter()
+        self._trusted, self._next = self._next, self._next + 1
+        self._change_ladder(round(controls.value("steps", self.ladder.steps)), steps)
+        passes = 0
+        while (row := self._finished_row()) is None:
+            self._admit(controls)
+            passes += self._descend()
+        passed_s = perf_counter()
+        latents = self._window.latents[row].copy()
+        if np.isfinite(latents).all():
+            self._context.commit(latents[None], self._trusted)
+        committed_s = perf_counter()
+        audio = self._decoder.decode(latents)
+        decoded_s = perf_counter()
+        peak = round_off(audio)
+        stage_s = {
+            "passes": passed_s - began_s,
+            "commit": committed_s - passed_s,
+            "decode": decoded_s - committed_s,
+            "other": perf_counter() - decoded_s,
+        }
+        return Block(
+            audio, self._trusted, self._trusted * self.chunk_samples,
+            int(self._window.revision[row]), self._rungs, stage_s, self._steps, passes, peak,
+            latents,
+        )  # fmt: skip
+
+    def _change_ladder(self, asked: int, override: int | None) -> None:
+        steps = self.ladder.rounded(override or asked)
+        if steps != self._steps:
+            self._window.relabel(self._steps, steps)
+            self._table = schedule(steps)
+            self._steps = steps
+
+    def _finished_row(self) -> int | None:
+        """Row of the chunk that this tick is to play, if it is finished."""
+        window = self._window
+        for row in window.finished:
+            if window.index[row] == self._trusted:
+                return row
+        return None
+
+    def _admit(self, controls: ControlSnapshot) -> None:
+        """Noise enters: one chunk if the ladder has room, or all that fill a window at once."""
+        window = self._window
+        flying = len(window.flying)
+        if window.count == window.capacity and flying < self.ladder.depth:
+            window.drop()
+        room = window.capacity - window.count
+        entering = room if self._context.fills else min(room, 1, self.ladder.depth - flying)
+        for _ in range(entering):
+            self._enter(controls)
+
+    def _enter(self, controls: ControlSnapshot) -> None:
+        window = self._window
+        last = int(window.index[window.count - 1]) if window.count else self._trusted - 1
+        index = max(last + 1, self._trusted)
+        seed = self.seed + round(controls.value("seed", 0))
+        z = noise(seed, index, self.chunk_frames, self.bundle.manifest.latent.dim)
+        z *= controls.value("temperature", 1.0)
+        window.append(z, index, self._steps, float(self._table[0]), controls.revision)
+
+    def _descend(self) -> int:
+        """T/J passes."""
+        passes = self._steps // self.ladder.depth
+        for _ in range(passes):
+            self._window.advance(self._context.velocity(self._window), self._table)
+            self._rungs = self._window.rungs()
+        return passes
+
+    # ---- the past ---------------------------------------------------------------------------
+
+    def _empty(self) -> Floats:
+        return np.zeros((0, self.chunk_frames, self.bundle.manifest.latent.dim), np.float32)
+
+    def _warm(self, latents: Floats) -> None:
+        """Let the decoder hear the end of the past, so that the join is seamless."""
+        self._decoder.reset()
+        heard = latents[max(0, latents.shape[0] - round(WARM_S / self.chunk_s)) :]
+        empty = np.zeros((0, self.bundle.manifest.audio.channels), np.float32)
+        self._lead = np.concatenate([empty, *map(self._decoder.decode, heard)])
+        round_off(self._lead)
+
+    def _checked(self, audio: Floats) -> Floats:
+        channels = self.bundle.manifest.audio.channels
+        if audio.ndim != 2 or audio.shape[1] != channels or not audio.shape[0]:
+            raise TakeError(f"a take of shape {audio.shape}, expected [samples, {channels}]")
+        if not np.isfinite(audio).all():
+            raise TakeError("the take holds samples that are not finite numbers")
+        return audio.astype(np.float32, copy=False)
+
+    def _encode(self, audio: Floats) -> Floats:
+        """The end of a take as chunks of latents float32[n, frames, dim], n ≥ 1."""
+        chunk = self.chunk_samples
+        chunks = min(max(1, audio.shape[0] // chunk), self._context.keep)
+        behind = EDGE_FRAMES * self.bundle.manifest.latent.frame_samples
+        before = chunk if audio.shape[0] >= (chunks + 1) * chunk else 0
+        places = np.arange(audio.shape[0] - chunks * chunk - before, audio.shape[0] + behind)
+        seen = audio[mirrored(places, audio.shape[0])]
+        feeds = {"audio": np.ascontiguousarray(seen.T[None])}
+        latents = self._encoder.run(feeds)["latents"][0]
+        start = before // self.bundle.manifest.latent.frame_samples
+        kept = latents[start : start + chunks * self.chunk_frames]
+        return np.ascontiguousarray(kept).reshape(chunks, self.chunk_frames, -1)
+
+
+def mirrored(places: np.ndarray, length: int) -> np.ndarray:
+    """Places inside and outside of [0, length), folded back into it as between two mirrors."""
+    turn = places % (2 * length)
+    return np.where(turn < length, turn, 2 * length - 1 - turn)

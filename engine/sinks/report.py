@@ -1,0 +1,176 @@
+"""What the server says of itself: the hello and state messages, /info, health and metrics."""
+
+# ruff: noqa: D102 – the fields of EngineStatus are explained where they are counted
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from typing import Protocol
+
+from engine.bundle import Bundle
+from engine.controls import Controls
+from engine.sinks.audience import Audience
+from engine.sinks.feed import Feed, Pacer
+from engine.sinks.metrics import Values
+from engine.window import Rungs
+from engine.wire.messages import encode, server_hello
+from engine.wire.native import SUBPROTOCOL
+from engine.wire.packets import VERSION
+
+
+class EngineStatus(Protocol):
+    """What the server tells of the engine; `engine.runner.RunnerStatus` is one."""
+
+    @property
+    def ticks(self) -> int: ...
+    @property
+    def deadline_misses(self) -> int: ...
+    @property
+    def holds(self) -> int: ...
+    @property
+    def replaced_blocks(self) -> int: ...
+    @property
+    def cover_blocks(self) -> int: ...
+    @property
+    def workers_replaced(self) -> int: ...
+    @property
+    def last_tick_s(self) -> float: ...
+    @property
+    def budget_s(self) -> float: ...
+    @property
+    def real_time_factor(self) -> float: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def rungs(self) -> Rungs: ...
+
+
+class Report:
+    """Puts what feed, audience, engine and controls know into words."""
+
+    def __init__(
+        self, *, bundle: Bundle, version: str, controls: Controls, feed: Feed, audience: Audience,
+        pacer: Pacer, chunk_samples: int, depth: int, packet_samples: int, token_required: bool,
+    ) -> None:  # fmt: skip
+        manifest = bundle.manifest
+        self.refused: Counter[str] = Counter()
+        self.messages = 0
+        self._bundle = {
+            "name": manifest.name, "version": manifest.version, "hash": bundle.hash,
+            "licence": manifest.licence,
+        }  # fmt: skip
+        self._rate_hz = manifest.audio.sample_rate_hz
+        self._audio = {
+            "sample_rate_hz": self._rate_hz, "channels": manifest.audio.channels,
+            "packet_samples": packet_samples,
+        }  # fmt: skip
+        self._window = {
+            "chunk_samples": chunk_samples, "chunks": manifest.context.chunks,
+            "steps": manifest.ladder.steps, "depth": depth,
+        }  # fmt: skip
+        self._version = version
+        self._controls = controls
+        self._feed = feed
+        self._audience = audience
+        self._pacer = pacer
+        self._token_required = token_required
+
+    def hello(self) -> str:
+        """The first message of a connection."""
+        now = self._controls.snapshot()
+        return server_hello(
+            server=f"perpetuo {self._version}",
+            epoch=self._feed.epoch,
+            token_required=self._token_required,
+            audio=self._audio,
+            window=self._window,
+            bundle=self._bundle,
+            controls=[
+                asdict(spec) | {"value": now.values[name]}
+                for name, spec in self._controls.specs.items()
+            ],
+            revision=now.revision,
+            position=self._feed.position,
+        )
+
+    def state(self, status: EngineStatus) -> str:
+        """The state of feed and engine, a few times a second."""
+        now = self._controls.snapshot()
+        ring, sounding = self._feed.ring, self._feed.sounding()
+        return encode(
+            "state",
+            position=self._feed.position,
+            sequence=self._feed.sequence,
+            chunk=None if sounding is None else {
+                "index": sounding.index, "position": sounding.start, "cover": sounding.cover,
+            },
+            rungs=[[index, round(angle, 3)] for index, angle in status.rungs],
+            fill_ms=self._ms(ring.fill_samples),
+            underruns=ring.shortfalls,
+            filler_ms=self._ms(ring.shortfall_samples),
+            tick_ms=round(1000 * status.last_tick_s, 2),
+            budget_ms=round(1000 * status.budget_s, 2),
+            real_time_factor=round(status.real_time_factor, 4),
+            steps=status.steps,
+            deadline_misses=status.deadline_misses,
+            holds=status.holds,
+            replaced_blocks=status.replaced_blocks,
+            cover_blocks=status.cover_blocks,
+            listeners=self._audience.fed,
+            revision=now.revision,
+            controls=dict(now.values),
+        )  # fmt: skip
+
+    def info(self, feed_url: str) -> dict[str, object]:
+        """The answer of /info."""
+        return {
+            "name": "perpetuo",
+            "version": self._version,
+            "feed": feed_url,
+            "subprotocol": SUBPROTOCOL,
+            "protocol": VERSION,
+            "token_required": self._token_required,
+            "epoch": self._feed.epoch,
+            "audio": self._audio,
+            "window": self._window,
+            "bundle": self._bundle,
+            "listeners": self._audience.fed,
+        }
+
+    def trouble(self, playing: bool) -> str | None:
+        """Why a listener would not hear music now; None if it would."""
+        if not playing:
+            return "no audio yet: the first block is being made"
+        if not self._feed.ring.fill_samples:
+            return "the ring is empty: the engine does not keep up"
+        return None
+
+    def metrics(self, status: EngineStatus) -> Values:
+        """The values of /metrics by the names of `engine.sinks.metrics.HELP`."""
+        ring = self._feed.ring
+        return {
+            "listeners": self._audience.fed,
+            "connections": len(self._audience),
+            "ring_fill_seconds": ring.fill_samples / self._rate_hz,
+            "tick_seconds": status.last_tick_s,
+            "tick_budget_seconds": status.budget_s,
+            "real_time_factor": status.real_time_factor,
+            "packets_total": self._feed.sequence,
+            "packets_skipped_total": self._audience.skipped_packets,
+            "late_restarts_total": self._pacer.restarts,
+            "filler_seconds_total": self._feed.filler_samples / self._rate_hz,
+            "ring_shortfalls_total": ring.shortfalls,
+            "ticks_total": status.ticks,
+            "deadline_misses_total": status.deadline_misses,
+            "holds_total": status.holds,
+            "replaced_blocks_total": status.replaced_blocks,
+            "cover_blocks_total": status.cover_blocks,
+            "workers_replaced_total": status.workers_replaced,
+            "messages_total": self.messages,
+            "listeners_gone_total": self._audience.gone,
+            "refused_total": self.refused,
+        }
+
+    def _ms(self, samples: int) -> float:
+        return round(1000 * samples / self._rate_hz, 1)

@@ -1,0 +1,101 @@
+"""Reading the recording that is to be continued, whatever it is, and saying what was done to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from engine.errors import TakeError
+from engine.session import Floats
+
+MOST_S = 60.0
+"""Only the end of a take is continued; no more than this is read."""
+
+SILENT_LEVEL = 1e-4
+"""Peak below which a take is called silent: −80 dB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A recording at the bundle's rate: float32[samples, channels]; notes say what was done."""
+
+    audio: Floats
+    notes: list[str] = field(default_factory=list)
+
+
+def read_take(path: Path | str, sample_rate_hz: int, channels: int) -> Take:
+    """The end of any file that soundfile reads, resampled and mixed.
+
+    Samples that are not finite become 0, levels over full scale are scaled down, a silent take
+    is allowed; each is noted. TakeError in one line for what cannot be continued.
+    """
+    path = Path(path)
+    notes: list[str] = []
+    audio, rate_hz = _read(path, notes)
+    _mend(audio, notes)
+    audio = _mixed(audio, channels, notes)
+    if rate_hz != sample_rate_hz:
+        notes.append(f"resampled from {rate_hz} to {sample_rate_hz} Hz")
+        audio = soxr.resample(audio, rate_hz, sample_rate_hz)
+    if not audio.shape[0]:
+        raise TakeError(f"{path} is too short to hold a sample at {sample_rate_hz} Hz")
+    peak = float(np.abs(audio).max())
+    if peak > 1.0:
+        notes.append(f"scaled down by {20 * np.log10(peak):.1f} dB to full scale")
+        audio = audio / np.float32(peak)
+    if peak < SILENT_LEVEL:
+        notes.append("it is silent: what follows is free")
+    return Take(np.ascontiguousarray(audio, np.float32), notes)
+
+
+def _read(path: Path, notes: list[str]) -> tuple[Floats, int]:
+    if not path.exists():
+        raise TakeError(f"{path} does not exist")
+    if not path.is_file():
+        raise TakeError(f"{path} is not a file")
+    try:
+        with soundfile.SoundFile(path) as file:
+            most = round(MOST_S * file.samplerate)
+            if file.frames > most and file.seekable():
+                notes.append(f"the last {MOST_S:g} s of {file.frames / file.samplerate:.1f} s")
+                file.seek(file.frames - most)
+            audio = file.read(dtype="float32", always_2d=True)
+            rate_hz: int = file.samplerate
+    except (soundfile.LibsndfileError, OSError, ValueError, RuntimeError) as error:
+        raise TakeError(f"{path} is not audio that can be read: {_reason(error)}") from None
+    if not audio.shape[0]:
+        raise TakeError(f"{path} is empty: it holds no samples")
+    return audio, rate_hz
+
+
+def _reason(error: Exception) -> str:
+    words = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+    return str(words).strip().rstrip(".")
+
+
+def _mend(audio: Floats, notes: list[str]) -> None:
+    broken = ~np.isfinite(audio)
+    count = int(broken.sum())
+    if count:
+        notes.append(f"{count:,} samples were not finite numbers and were set to 0")
+        audio[broken] = 0.0
+
+
+def _mixed(audio: Floats, channels: int, notes: list[str]) -> Floats:
+    """Mono from the mean; otherwise the first channels, with the mean of all others in each."""
+    found = audio.shape[1]
+    if found == channels:
+        return audio
+    if found < channels:
+        notes.append(f"{found} channels spread over {channels}")
+        return np.repeat(audio.mean(axis=1, keepdims=True), channels, axis=1)
+    notes.append(f"{found} channels mixed down to {channels}")
+    if channels == 1:
+        mono: Floats = audio.mean(axis=1, keepdims=True)
+        return mono
+    mixed: Floats = 0.5 * (audio[:, :channels] + audio[:, channels:].mean(axis=1, keepdims=True))
+    return mixed

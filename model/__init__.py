@@ -1,0 +1,1 @@
+"""The networks, the corpus they learn from, and their training (torch)."""

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from engine.backends import standin
+from engine.bundle import Bundle, seal
+from engine.controls import Controls, ControlSnapshot
+from engine.generator import Generator
+
+settings.register_profile("quiet", deadline=None, max_examples=50)
+settings.load_profile("quiet")
+
+
+@pytest.fixture
+def bundle() -> Bundle:
+    """The stand-in bundle: the live preset's audio format, small context."""
+    return standin.bundle()
+
+
+@pytest.fixture
+def backend(bundle: Bundle) -> standin.StandIn:
+    """The stand-in backend; `backend.faults` breaks it."""
+    return standin.StandIn(bundle)
+
+
+@pytest.fixture
+def generator(bundle: Bundle, backend: standin.StandIn) -> Generator:
+    return Generator(bundle, backend)
+
+
+@pytest.fixture
+def controls(bundle: Bundle) -> Controls:
+    return Controls(bundle.manifest.controls)
+
+
+@pytest.fixture
+def snapshot(controls: Controls) -> ControlSnapshot:
+    """The default controls."""
+    return controls.snapshot()
+
+
+@pytest.fixture
+def take() -> np.ndarray:
+    """Three seconds of a tone at 24 kHz, float32[samples, 1]."""
+    time_s = np.arange(72000) / 24000
+    return (0.3 * np.sin(2 * np.pi * 330 * time_s)).astype(np.float32)[:, None]
+
+
+@pytest.fixture
+def dummy_bundle(tmp_path: Path, bundle: Bundle) -> Path:
+    """A sealed bundle on disk whose graphs are made-up bytes."""
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    for name, size in (("encoder", 300), ("decoder", 500), ("velocity", 700)):
+        content = np.random.default_rng(size).bytes(size)
+        (folder / f"{name}.onnx").write_bytes(content)
+    (folder / "LICENSE").write_text("Apache-2.0\n")
+    seal(folder, bundle.manifest.to_json())
+    return folder

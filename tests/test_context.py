@@ -1,0 +1,138 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.backends import standin
+from engine.backends.sine import key, look_back, place_of, velocity_of
+from engine.bundle import Bundle
+from engine.context import CachedContext, WindowContext, open_context
+from engine.errors import UsageError
+from engine.window import Window, noise
+
+FRAMES, DIM, CHUNKS, ANGLE = 16, 8, 6, 0.02
+
+
+def cached(depth: int = 1, period: int | None = None) -> CachedContext:
+    bundle = standin.bundle(context_chunks=CHUNKS, steps=12, depth=depth)
+    return CachedContext(bundle, standin.StandIn(bundle), FRAMES, depth)
+
+
+def chunk(index: int) -> np.ndarray:
+    return noise(3, index, FRAMES, DIM)
+
+
+def flight(first: int, angles: list[float]) -> Window:
+    window = Window(len(angles), FRAMES, DIM, ANGLE)
+    for k, angle in enumerate(angles):
+        window.append(chunk(100 + first + k), first + k, k + 1, angle, 0)
+    return window
+
+
+def by_hand(past: list[tuple[int, np.ndarray]], window: Window) -> np.ndarray:
+    """The same network without rings: all finished chunks, each with its index, in a list."""
+    past = past[-CHUNKS:]
+    velocity = []
+    flying = [(int(window.index[row]), window.latents[row].astype(float)) for row in window.flying]
+    angles = [float(window.angles[row]) for row in window.flying]
+    for i, (index, z) in enumerate(flying):
+        seen = [(n, c.astype(float), ANGLE) for n, c in past]
+        seen += [(n, c, a) for (n, c), a in zip(flying[:i], angles[:i], strict=True)]
+        places = place_of(np.array([n for n, _, _ in seen], np.int64))
+        keys = np.zeros((2, 0, DIM))
+        if seen:
+            stacked, at = np.stack([c for _, c, _ in seen]), np.array([a for _, _, a in seen])
+            keys = np.stack([key(stacked, at, block) for block in range(2)])
+        tail = seen[-1][1][-2:] if seen else np.zeros((2, DIM))
+        context = look_back(place_of(np.array([index]))[0], places, keys)
+        velocity.append(velocity_of(z, angles[i], context, tail))
+    return np.stack(velocity)
+
+
+@given(st.integers(0, 20), st.integers(-3, 200), st.integers(1, 4), st.randoms())
+def test_the_ring_shows_what_a_list_of_all_chunks_would(
+    finished: int, first: int, depth: int, random
+) -> None:
+    """Any history, any chunk index (also beyond the position period), any chunks in flight."""
+    context = cached(4)
+    past = [(first + k, chunk(first + k)) for k in range(finished)]
+    for index, latents in past:
+        context.commit(latents[None], index)
+    angles = sorted(random.uniform(0.1, 1.5) for _ in range(depth))
+    window = flight(first + finished, angles)
+    np.testing.assert_allclose(context.velocity(window), by_hand(past, window), atol=2e-5)
+
+
+@given(st.integers(1, CHUNKS), st.integers(-10, 70))
+def test_committing_many_at_once_equals_one_by_one(count: int, first: int) -> None:
+    chunks = np.stack([chunk(k) for k in range(count)])
+    together, single = cached(), cached()
+    together.commit(chunks, first)
+    for k in range(count):
+        single.commit(chunks[k : k + 1], first + k)
+    window = flight(first + count, [0.8])
+    np.testing.assert_allclose(
+        together.velocity(window).copy(), single.velocity(window), atol=1e-5
+    )
+
+
+def test_a_pass_leaves_no_trace() -> None:
+    context = cached()
+    context.commit(chunk(0)[None], 0)
+    window = flight(1, [0.8])
+    first = context.velocity(window).copy()
+    for angle in (1.5, 1.0, 0.4):
+        context.velocity(flight(1, [angle]))
+    np.testing.assert_array_equal(context.velocity(window), first)
+
+
+def test_a_reset_forgets_everything() -> None:
+    context = cached()
+    window = flight(7, [0.8])
+    empty = context.velocity(window).copy()
+    context.commit(chunk(6)[None], 6)
+    assert np.abs(context.velocity(window) - empty).max() > 1e-3
+    context.reset()
+    np.testing.assert_array_equal(context.velocity(window), empty)
+
+
+def test_a_graph_for_one_chunk_at_a_time_commits_one_by_one() -> None:
+    bundle = fixed_chunks(standin.bundle(context_chunks=CHUNKS), 1)
+    context = CachedContext(bundle, standin.StandIn(bundle), FRAMES, 1)
+    context.commit(np.stack([chunk(k) for k in range(4)]), 0)
+    window = flight(4, [0.8])
+    past = [(k, chunk(k)) for k in range(4)]
+    np.testing.assert_allclose(context.velocity(window), by_hand(past, window), atol=1e-5)
+    with pytest.raises(UsageError, match="takes 1 chunks at once, the ladder has 2"):
+        CachedContext(bundle, standin.StandIn(bundle), FRAMES, 2)
+
+
+def fixed_chunks(bundle: Bundle, count: int) -> Bundle:
+    velocity = bundle.manifest.graphs["velocity"]
+    inputs = tuple(
+        replace(tensor, shape=tuple(count if axis == "chunks" else axis for axis in tensor.shape))
+        for tensor in velocity.inputs
+    )
+    graphs = {**bundle.manifest.graphs, "velocity": replace(velocity, inputs=inputs)}
+    return replace(bundle, manifest=replace(bundle.manifest, graphs=graphs))
+
+
+def test_the_window_is_run_whole_with_the_angle_of_every_frame() -> None:
+    bundle = standin.bundle(kind="window", context_chunks=3)
+    backend = standin.StandIn(bundle)
+    context = open_context(bundle, backend, FRAMES, 1)
+    assert isinstance(context, WindowContext)
+    window = Window(3, FRAMES, DIM, ANGLE)
+    for index, (rung, angle) in enumerate([(0, 0.0), (3, 0.7), (0, 0.0)]):
+        window.append(chunk(index), index, rung, angle, 0)
+    angles = np.repeat(np.array([ANGLE, 0.7, ANGLE], np.float32), FRAMES)[None]
+    feeds = {"latents": window.latents.reshape(1, -1, DIM), "angle": angles}
+    whole = backend.session("velocity").run(feeds)["velocity"].reshape(3, FRAMES, DIM)
+    np.testing.assert_array_equal(context.velocity(window), whole[1:2])
+
+
+def test_the_manifest_says_which_context() -> None:
+    bundle = standin.bundle()
+    assert isinstance(open_context(bundle, standin.StandIn(bundle), FRAMES, 1), CachedContext)

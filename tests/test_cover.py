@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.cover import Cover, best_lag
+
+RATE = 8000
+
+
+def tone(samples: int, hz: float = 333.0, start: int = 0, level: float = 0.5) -> np.ndarray:
+    time = (start + np.arange(samples)) / RATE
+    return (level * np.sin(2 * np.pi * hz * time)).astype(np.float32)[:, None]
+
+
+def largest_step(audio: np.ndarray) -> float:
+    return float(np.abs(np.diff(audio[:, 0])).max())
+
+
+def test_the_lag_of_a_period_is_found() -> None:
+    rng = np.random.default_rng(0)
+    bar = rng.standard_normal(RATE * 2).astype(np.float32)
+    music = np.concatenate([bar, bar])[: RATE * 3]
+    assert best_lag(music, RATE // 5, RATE) == RATE * 2
+
+
+@given(st.integers(2500, 60000), st.integers(1, 9000), st.floats(80.0, 900.0))
+def test_a_held_tone_goes_on_without_a_click(known: int, held: int, hz: float) -> None:
+    cover = Cover(RATE, 1)
+    played = tone(known, hz)
+    cover.remember(played)
+    audio = np.concatenate([played, cover.next(held), cover.next(held)])
+    assert largest_step(audio) < 1.6 * largest_step(played)
+
+
+def test_music_of_another_kind_is_joined_without_a_click() -> None:
+    cover = Cover(RATE, 1)
+    before = tone(30000, 210.0)
+    cover.remember(before)
+    held = cover.next(4000)
+    after = cover.rejoin(tone(4000, 530.0, start=77))
+    audio = np.concatenate([before, held, after])
+    assert largest_step(audio) < 1.1 * largest_step(tone(4000, 530.0))
+    np.testing.assert_array_equal(after[1000:], tone(4000, 530.0, start=77)[1000:])
+
+
+def test_cover_is_music_never_silence() -> None:
+    cover = Cover(RATE, 1)
+    cover.remember(tone(3000))
+    for _ in range(40):
+        held = cover.next(2560)
+        for part in np.array_split(held, 8):
+            assert np.sqrt((part**2).mean()) > 0.2
+
+
+def test_the_loop_has_no_seam() -> None:
+    rng = np.random.default_rng(1)
+    music = np.cumsum(rng.standard_normal(RATE * 6)).astype(np.float32)[:, None]
+    music = (music - music.mean()) / np.abs(music).max()
+    cover = Cover(RATE, 1)
+    cover.remember(music)
+    assert largest_step(cover.next(RATE * 20)) < 1.5 * largest_step(music)
+
+
+def test_without_cover_newly_made_audio_is_left_alone() -> None:
+    cover = Cover(RATE, 1)
+    audio = tone(1000)
+    assert cover.rejoin(audio) is audio
+
+
+def test_nothing_played_is_nothing_to_hold() -> None:
+    cover = Cover(RATE, 2)
+    assert cover.empty
+    assert (cover.next(100) == 0).all()
+    cover = Cover(RATE, 2)
+    cover.remember(np.zeros((10, 2), np.float32))
+    assert not cover.empty
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_channels_are_kept(channels: int) -> None:
+    cover = Cover(RATE, channels)
+    gains = np.array([1.0, 0.25], np.float32)[:channels]
+    cover.remember(tone(20000) * gains)
+    held = cover.next(5000)
+    assert held.shape == (5000, channels)
+    assert held.dtype == np.float32
+    np.testing.assert_allclose(held, held[:, :1] * gains, atol=1e-6)

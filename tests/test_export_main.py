@@ -1,0 +1,73 @@
+"""The command: what it loads, and what it says when it cannot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_export import networks
+
+from engine.spec import LadderSpec
+from export import __main__ as command
+
+
+def save_runs(folder: Path) -> list[str]:
+    pair = networks()
+    for name, network in (("autoencoder", pair.autoencoder), ("velocity", pair.velocity)):
+        (folder / name).mkdir()
+        state = {"preset": "tiny", "context": "window", "average": network.state_dict()}
+        torch.save(state, folder / name / "checkpoint.pt")
+    (folder / "velocity" / "log.jsonl").write_text('{"loss": 0.4}\n')
+    return ["--autoencoder", f"{folder}/autoencoder", "--velocity", f"{folder}/velocity",
+            "--out", f"{folder}/bundle"]  # fmt: skip
+
+
+def test_it_packs_the_networks_of_two_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(command, "pack", lambda *args, **named: calls.append((*args, named)))
+    (tmp_path / "note.md").write_text("It hums.")
+    arguments = [*save_runs(tmp_path), "--steps", "8", "--note", f"{tmp_path}/note.md"]
+    assert command.main([*arguments, "--cpu-only", "--name", "hum"]) == 0
+    pair, out, label, named = calls[0]
+    assert pair.context == "window"
+    assert out == tmp_path / "bundle"
+    assert (label.name, label.note, label.ladder) == (
+        "hum",
+        "It hums.",
+        LadderSpec(8, 1, (5, 3, 2)),
+    )
+    assert named["accelerator"] is False
+    assert named["measured"] == {"training.velocity.loss": 0.4}
+    wanted = networks().velocity.state_dict()
+    assert all(torch.equal(x, wanted[k]) for k, x in pair.velocity.state_dict().items())
+
+
+def test_a_run_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = save_runs(tmp_path)
+    arguments[1] = str(tmp_path)
+    assert command.main(arguments) == 2
+    assert f"{tmp_path} holds no checkpoint.pt" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_other_networks_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = save_runs(tmp_path)
+    state = {"preset": "live", "average": networks().autoencoder.state_dict()}
+    torch.save(state, tmp_path / "autoencoder" / "checkpoint.pt")
+    assert command.main(arguments) == 2
+    assert "do not fit the networks of this version" in capsys.readouterr().err
+
+
+def test_a_note_that_is_missing_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.main([*save_runs(tmp_path), "--note", f"{tmp_path}/none.md"]) == 2
+    assert "none.md" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("steps", "fewer"), [(10, (6, 4, 2)), (4, (2, 1)), (2, (1,)), (1, ())])
+def test_fewer_steps_to_fall_back_on(steps: int, fewer: tuple[int, ...]) -> None:
+    assert command.fallback_steps(steps) == fewer

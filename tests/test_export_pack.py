@@ -1,0 +1,139 @@
+"""From networks to a bundle that plays what torch plays, or to no bundle at all."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_export import networks, packed
+
+from engine.backends import open_backend
+from engine.bundle import Bundle
+from engine.controls import Controls
+from engine.errors import BundleError, UsageError
+from engine.generator import Generator
+from engine.window import noise
+from export.pack import (
+    GOLDEN,
+    Label,
+    Networks,
+    golden_latents,
+    pack,
+    refuse_occupied,
+    replace_folder,
+    training_figures,
+)
+from model.autoencoder import LiveAutoencoder
+from model.presets import TINY
+from model.sampling import CachedSampler
+
+
+def test_the_bundle_opens_and_says_what_it_is() -> None:
+    pair, bundle = packed()
+    manifest = bundle.manifest
+    assert manifest.audio.sample_rate_hz == 8000
+    assert manifest.chunk_frames == (8,)
+    assert manifest.context.angle == pair.velocity.context_angle
+    assert manifest.graphs["velocity"].variants == {
+        "cpu": "velocity.onnx", "accelerator": "velocity.unrolled.onnx"}  # fmt: skip
+    assert {"LICENSE", "MODEL_CARD.md", "weights.data"} <= set(manifest.files)
+    assert float(manifest.measured["parity.velocity.ort_torch"]) < 1e-4
+    assert float(manifest.measured["half.decoder"]) < 0.01
+
+
+def test_the_golden_chunks_are_those_of_torch() -> None:
+    pair, bundle = packed()
+    golden = bundle.golden()
+    assert golden is not None
+    sampler = CachedSampler(pair.velocity)
+    chunks = []
+    for index in range(GOLDEN.chunks):
+        start = torch.from_numpy(noise(GOLDEN.seed, index, 8, 8))[None]
+        chunks.append(sampler.next_chunk(start, GOLDEN.steps)[0].numpy())
+    assert np.allclose(golden, np.concatenate(chunks), atol=1e-4)
+
+
+def test_the_golden_chunks_come_again() -> None:
+    _, bundle = packed()
+    assert np.array_equal(golden_latents(bundle, GOLDEN), bundle.golden())
+
+
+def test_it_goes_on_behind_a_take() -> None:
+    _, bundle = packed()
+    generator = Generator(bundle, open_backend("ort", bundle), seed=1)
+    controls = Controls(bundle.manifest.controls).snapshot()
+    generator.prime(0.1 * np.random.default_rng(0).standard_normal((9000, 1)).astype(np.float32))
+    block = generator.tick(controls)
+    assert block.audio.shape == (8 * 160, 1)
+    assert np.isfinite(block.audio).all()
+
+
+@pytest.mark.parametrize(
+    "file", ["weights.data", "velocity.onnx", "manifest.json", "golden.npz", "LICENSE"]
+)
+def test_a_flipped_byte_is_refused(file: str, tmp_path: Path) -> None:
+    _, bundle = packed()
+    assert bundle.path is not None
+    folder = tmp_path / "bundle"
+    shutil.copytree(bundle.path, folder)
+    Bundle.open(folder)
+    content = bytearray((folder / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / file).write_bytes(content)
+    with pytest.raises(BundleError):
+        Bundle.open(folder)
+
+
+def test_networks_of_different_latents_are_refused() -> None:
+    pair = networks()
+    other = LiveAutoencoder(replace(TINY.autoencoder, dim=9))
+    with pytest.raises(UsageError, match="9 values a frame, the velocity network reads 8"):
+        Networks(other, pair.velocity, "cached")
+
+
+def test_a_failed_export_leaves_the_bundle_before_it(tmp_path: Path) -> None:
+    _, bundle = packed()
+    assert bundle.path is not None
+    out = tmp_path / "bundle"
+    shutil.copytree(bundle.path, out)
+    pair = networks()
+    with torch.no_grad():
+        pair.velocity.leave.weight[0, 0] = float("nan")
+    with pytest.raises(BundleError, match=r"velocity: leave\.weight holds NaN"):
+        pack(pair, out, Label(), say=lambda line: None)
+    assert Bundle.open(out).hash == bundle.hash
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_nothing_but_a_bundle_is_replaced(tmp_path: Path) -> None:
+    refuse_occupied(tmp_path / "free")
+    refuse_occupied(tmp_path)
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for path in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(UsageError, match="is no bundle"):
+            refuse_occupied(path)
+    (tmp_path / "manifest.json").write_text("{}")
+    refuse_occupied(tmp_path)
+
+
+def test_a_folder_takes_the_place_of_another(tmp_path: Path) -> None:
+    new, old = tmp_path / "new", tmp_path / "old"
+    for folder in (new, old):
+        folder.mkdir()
+        (folder / folder.name).touch()
+    replace_folder(new, old, tmp_path / "aside")
+    assert [path.name for path in old.iterdir()] == ["new"]
+    assert [path.name for path in (tmp_path / "aside").iterdir()] == ["old"]
+
+
+def test_training_figures_are_the_last_line_of_the_log(tmp_path: Path) -> None:
+    assert training_figures(tmp_path, "velocity") == {}
+    lines = [{"step": 1, "loss": 0.9}, {"step": 2, "loss": 0.5, "note": "x", "bad": float("nan")}]
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert training_figures(tmp_path, "velocity") == {
+        "training.velocity.step": 2, "training.velocity.loss": 0.5}  # fmt: skip

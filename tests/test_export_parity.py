@@ -1,0 +1,75 @@
+"""Exported graphs against torch: streamed, in every form and context."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_export import networks, packed
+
+from engine.errors import BundleError
+from export.graphs import decoder_graph, velocity_graph
+from export.onnx_graph import to_onnx
+from export.parity import CHUNKS, LIMIT, in_onnxruntime, measure, relative, take
+
+FILES = ("encoder.onnx", "decoder.onnx", "velocity.onnx", "velocity.unrolled.onnx")
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_twenty_streamed_chunks_equal_torch(file: str) -> None:
+    pair, bundle = packed()
+    graph = next(g for g in pair.graphs() if g.name == file.split(".")[0])
+    parity = measure(graph, bundle.file(file), 160, CHUNKS)
+    assert parity.against_torch < LIMIT
+    assert parity.against_float64 < LIMIT
+
+
+@pytest.mark.parametrize("context", ["cached", "window"])
+def test_conditions_in_both_contexts(context: str, tmp_path: Path) -> None:
+    pair = networks(context, conditions=("tokens", "guide"), merged=(2,))
+    graph = velocity_graph(pair.velocity, context)
+    ir.save(to_onnx(graph, 160, scan=True), tmp_path / "velocity.onnx")
+    assert measure(graph, tmp_path / "velocity.onnx", 160, 4).against_torch < LIMIT
+
+
+def test_another_network_is_told_apart() -> None:
+    pair, bundle = packed()
+    decoder = decoder_graph(networks().autoencoder)  # not rounded to half precision
+    with pytest.raises(BundleError, match=r"decoder\.onnx: ONNX Runtime differs"):
+        measure(decoder, bundle.file("decoder.onnx"), 160, 2)
+    assert pair.graphs()[1].name == decoder.name
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
+def test_streaming_equals_whole_in_the_exported_decoder(pieces: list[int]) -> None:
+    pair, bundle = packed()
+    graph = pair.graphs()[1]
+    run = in_onnxruntime(bundle.file("decoder.onnx"))
+    latents = np.random.default_rng(0).standard_normal((1, sum(pieces), 8), np.float32)
+    whole = run({"latents": latents, **graph.initial_states()})["audio"]
+    states, heard, start = graph.initial_states(), [], 0
+    for frames in pieces:
+        after = run({"latents": latents[:, start : start + frames], **states})
+        heard.append(after["audio"])
+        states = {state.name: after[state.next_name] for state in graph.states}
+        start += frames
+    assert relative(np.concatenate(heard, axis=-1), whole) < 1e-5
+
+
+def test_relative_error_is_infinite_where_anything_is_not_finite() -> None:
+    one, bad = np.ones(3), np.array([1.0, np.nan, 1.0])
+    assert relative(one, 2 * one) == 0.5
+    assert relative(bad, one) == float("inf")
+    assert relative(one, bad) == float("inf")
+
+
+def test_the_take_holds_quiet_loud_and_silence() -> None:
+    audio = take(16000, 2)
+    assert audio.shape == (1, 2, 16000)
+    assert not audio[..., -4000:].any()
+    assert np.abs(audio).max() <= 1.0

@@ -1,0 +1,247 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from engine.backends import standin
+from engine.bundle import Bundle
+from engine.controls import Controls
+from engine.generator import Block, Generator
+from engine.runner import Runner
+
+
+CHUNK = 1920
+"""Samples of the short chunks that keep these tests short: 80 ms."""
+
+
+@pytest.fixture
+def bundle() -> Bundle:
+    return standin.bundle(chunk_frames=(4,))
+
+
+class Listener:
+    """Reads a ring as a sound device would."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        began_s, taken = time.monotonic(), 0
+        while not self._stopping.wait(0.005):
+            due = int((time.monotonic() - began_s) * 24000) - taken
+            out = np.zeros((due, self.runner.ring.channels), np.float32)
+            self.runner.ring.read_into(out)
+            taken += due
+
+    def __enter__(self) -> "Listener":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+
+@contextmanager
+def playing(
+    generator: Generator, controls: Controls, **more
+) -> Iterator[tuple[Runner, list[Block]]]:
+    blocks: list[Block] = []
+    runner = Runner(generator, controls, ring_s=0.3, on_block=blocks.append, **more)
+    runner.start()
+    assert runner.ready.wait(20)
+    try:
+        with Listener(runner):
+            yield runner, blocks
+    finally:
+        runner.stop()
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline_s, "it did not happen within 20 s"
+        time.sleep(0.005)
+
+
+def generated(blocks: list[Block]) -> list[Block]:
+    return [block for block in list(blocks) if not block.cover]
+
+
+def joined(blocks: list[Block]) -> np.ndarray:
+    return np.concatenate([block.audio for block in list(blocks)])
+
+
+def test_what_is_played_is_what_the_ticks_make(generator: Generator, controls: Controls) -> None:
+    other = Generator(generator.bundle, standin.StandIn(generator.bundle))
+    runner = Runner(generator, controls, ring_s=1.5)
+    runner.start()
+    until(lambda: runner.ring.fill_samples >= 5 * CHUNK)
+    runner.stop()
+    heard = np.zeros((5 * CHUNK, 1), np.float32)
+    runner.ring.read_into(heard)
+    expected = np.concatenate([other.tick(controls.snapshot()).audio for _ in range(5)])
+    np.testing.assert_array_equal(heard, expected)
+
+
+def test_the_ring_is_filled_to_its_target_and_no_further(
+    generator: Generator, controls: Controls
+) -> None:
+    runner = Runner(generator, controls, ring_s=1.0)
+    runner.start()
+    until(lambda: runner.ring.fill_samples >= 24000)
+    time.sleep(0.1)
+    runner.stop()
+    assert runner.ring.fill_samples < 24000 + 2 * CHUNK
+    assert runner.status().holds == runner.status().deadline_misses == 0
+
+
+def test_blocks_are_handed_on_with_their_place_in_the_stream(
+    generator: Generator, controls: Controls
+) -> None:
+    with playing(generator, controls) as (runner, blocks):
+        until(lambda: len(blocks) >= 8)
+        status = runner.status()
+    assert [b.position_samples for b in blocks] == [CHUNK * n for n in range(len(blocks))]
+    assert status.ticks >= 3
+    assert status.budget_s == 0.08
+    assert 0 < status.real_time_factor < 5
+    assert len(status.rungs) == 7
+
+
+@pytest.mark.parametrize(
+    ("graph", "poison"),
+    [("decoder", poison) for poison in ("nan", "inf", "dc", "loud")]
+    + [("velocity", "nan"), ("velocity", "inf")],
+)
+def test_what_must_not_be_heard_is_covered_and_counted(
+    generator: Generator, backend: standin.StandIn, controls: Controls, graph: str, poison: str
+) -> None:
+    with playing(generator, controls) as (runner, blocks):
+        until(lambda: len(generated(blocks)) >= 6)
+        backend.faults.graph, backend.faults.poison = graph, poison
+        until(lambda: runner.status().replaced_blocks >= 2)
+        backend.faults.poison = ""
+        made = len(generated(blocks))
+        until(lambda: len(generated(blocks)) >= made + 4)
+    music = joined(blocks)
+    assert np.isfinite(music).all()
+    assert np.abs(music).max() <= 1.0
+    assert np.abs(music[: len(music) // 480 * 480].reshape(-1, 480)).max(axis=1).min() > 0.01
+
+
+def test_a_failing_backend_is_covered_for(
+    generator: Generator, backend: standin.StandIn, controls: Controls
+) -> None:
+    with playing(generator, controls) as (runner, blocks):
+        until(lambda: len(generated(blocks)) >= 4)
+        backend.faults.error = MemoryError("out of memory")
+        until(lambda: runner.status().replaced_blocks >= 3)
+        assert runner.status().last_error == "out of memory"
+        backend.faults.error = None
+        made = len(generated(blocks))
+        until(lambda: len(generated(blocks)) >= made + 3)
+    assert runner.status().cover_blocks >= 3
+
+
+def test_a_stall_is_covered_before_the_ring_runs_dry(
+    generator: Generator, backend: standin.StandIn, controls: Controls
+) -> None:
+    with playing(generator, controls) as (runner, blocks):
+        until(lambda: len(generated(blocks)) >= 3)
+        backend.faults.delay_s = 1.0
+        until(lambda: runner.status().deadline_misses >= 1)
+        backend.faults.delay_s = 0.0
+        made = len(generated(blocks))
+        until(lambda: len(generated(blocks)) >= made + 3)
+    assert any(block.cover for block in blocks)
+    steps = np.abs(np.diff(joined(blocks), axis=0))
+    usual = np.abs(np.diff(joined(generated(blocks)[:3]), axis=0)).max()
+    assert steps.max() < 1.6 * usual
+
+
+def test_a_stuck_worker_is_replaced_and_the_music_goes_on(
+    bundle: Bundle, controls: Controls
+) -> None:
+    stuck = threading.Event()
+    release = threading.Event()
+
+    class Stuck(standin.Faults):
+        def poisoned(self, outputs):
+            if stuck.is_set():
+                release.wait(30)
+            return super().poisoned(outputs)
+
+    generator = Generator(bundle, standin.StandIn(bundle, Stuck()))
+    spare = lambda: Generator(bundle, standin.StandIn(bundle))  # noqa: E731
+    with playing(generator, controls, spare=spare) as (runner, blocks):
+        until(lambda: len(generated(blocks)) >= 3)
+        stuck.set()
+        until(lambda: runner.status().workers_replaced == 1)
+        made = generated(blocks)[-1].index
+        until(lambda: generated(blocks)[-1].index > made + 3)
+        release.set()
+    assert runner.status().workers_replaced == 1
+    assert np.isfinite(joined(blocks)).all()
+
+
+def test_a_slow_machine_takes_fewer_steps_and_never_falls_silent(
+    generator: Generator, backend: standin.StandIn, controls: Controls
+) -> None:
+    backend.faults.graph = "velocity"
+    with playing(generator, controls) as (runner, blocks):
+        backend.faults.delay_s = 0.012
+        until(lambda: any(block.steps < 10 for block in generated(blocks)))
+        until(lambda: len(generated(blocks)) >= 8)
+
+
+def test_hold_keeps_the_present_music(generator: Generator, controls: Controls) -> None:
+    with playing(generator, controls) as (_, blocks):
+        until(lambda: len(blocks) >= 3)
+        controls.set("hold", 1)
+        until(lambda: blocks[-1].cover)
+        made = len(generated(blocks))
+        count = len(blocks)
+        until(lambda: len(blocks) >= count + 4)
+        assert len(generated(blocks)) == made
+        controls.set("hold", 0)
+        until(lambda: not blocks[-1].cover)
+
+
+def test_a_control_is_told_by_the_block_it_made(generator: Generator, controls: Controls) -> None:
+    with playing(generator, controls) as (runner, blocks):
+        revision = controls.set("seed", 77)
+        until(lambda: blocks[-1].control_revision == revision)
+        assert runner.status().revision in (0, revision)
+
+
+def test_a_listener_that_fails_does_not_stop_the_music(
+    generator: Generator, controls: Controls
+) -> None:
+    calls = []
+
+    def fail(block: Block) -> None:
+        calls.append(block)
+        raise ValueError("the page went away")
+
+    runner = Runner(generator, controls, ring_s=1.0, on_block=fail)
+    runner.start()
+    until(lambda: len(calls) >= 3)
+    runner.stop()
+
+
+def test_stopping_does_not_wait_for_what_is_stuck(controls: Controls, bundle: Bundle) -> None:
+    backend = standin.StandIn(bundle, standin.Faults("encoder"))
+    runner = Runner(Generator(bundle, backend), controls, ring_s=0.5)
+    backend.faults.graph, backend.faults.delay_s = "velocity", 5.0
+    runner.start()
+    time.sleep(0.05)
+    runner.stop()
+    left_behind = [thread for thread in threading.enumerate() if thread.name == "perpetuo-worker"]
+    assert left_behind
+    assert not runner.ready.is_set()
