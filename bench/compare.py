@@ -36,6 +36,7 @@ FIGURES = (
     Figure("overhead.fraction", 0.005),
     Figure("memory.end_mb", 20.0),
     Figure("live.underruns", 0.0),
+    Figure("live.memory_end_mb", 20.0),
     Figure("live.deadline_misses", 0.0),
     Figure("live.control_to_sound_s.p99", 0.05),
     Figure("live.feed_gap_ms.p99", 5.0),

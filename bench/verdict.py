@@ -37,6 +37,7 @@ BUDGETS = {
     "live.underruns": (0.0, 0.0),
     "overhead.fraction": (0.05, 0.01),
     "memory.end_mb": (1000.0, 400.0),
+    "live.memory_end_mb": (1000.0, 400.0),
     "bundle.megabytes": (40.0, 15.0),
 }
 QUALITY_BUDGETS = {

@@ -9,27 +9,13 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import NoReturn
 
-from engine.commands import INTERRUPTED, TERMINATED, registered, version
+from engine.commands import registered, version
 from engine.errors import PerpetuoError, UsageError
-
-
-def main() -> NoReturn:
-    """The process: run the command line, tidy up after Ctrl-C and SIGTERM, exit."""
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        code = run(sys.argv[1:])
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the interpreter's own end is not interrupted
-    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -186,13 +172,3 @@ def _number(text: str, least: float, most: float) -> float:
     if not least <= number <= most:
         raise argparse.ArgumentTypeError(f"{text!r:.40} is not from {least:g} to {most:g} seconds")
     return number
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: tidying up is not interrupted
-    raise KeyboardInterrupt
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise SystemExit(TERMINATED)

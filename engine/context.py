@@ -93,7 +93,7 @@ class CachedContext:
         }
         self._filled = np.zeros((1, self.keep), np.float32)
         self._position = np.zeros(1, np.int64)
-        chunks_at_once = next(t.shape[1] for t in graph.inputs if t.name == "latents")
+        chunks_at_once = graph.input("latents").shape[1]
         self._batch = self.keep if isinstance(chunks_at_once, str) else chunks_at_once
         if depth > self._batch or (self._batch > 1 and isinstance(chunks_at_once, int)):
             raise UsageError(

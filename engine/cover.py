@@ -17,6 +17,7 @@ MEMORY_S = 6.0
 MATCH_S = 0.2
 SHORTEST_LOOP_S = 1.0
 SEAM_S = 0.03
+COARSE_HZ = 6000
 
 
 class Cover:
@@ -26,6 +27,7 @@ class Cover:
         self._match = round(MATCH_S * sample_rate_hz)
         self._shortest = round(SHORTEST_LOOP_S * sample_rate_hz)
         self._seam = round(SEAM_S * sample_rate_hz)
+        self._coarse = max(1, sample_rate_hz // COARSE_HZ)
         self._memory = np.zeros((round(MEMORY_S * sample_rate_hz), channels), np.float32)
         self._known = 0  # samples of memory that hold audio, at its end
         self._loop: Floats | None = None
@@ -86,7 +88,8 @@ class Cover:
             return np.zeros((1, self._memory.shape[1]), np.float32)
         if self._known < self._shortest + self._match:  # too short to choose: there and back
             return np.concatenate([known[::-1], known])
-        start = self._known - best_lag(known.mean(axis=1), self._match, self._shortest)
+        mono = known.mean(axis=1)
+        start = self._known - best_lag(mono, self._match, self._shortest, self._coarse)
         loop = known[start:].copy()
         seam = min(self._seam, start)
         rise = np.linspace(0.0, 1.0, seam, dtype=np.float32)[:, None]
@@ -102,16 +105,30 @@ class Cover:
         audio[:count] += jump * (self._fall[:count] ** 2)
 
 
-def best_lag(mono: npt.NDArray[np.float32], match: int, shortest: int) -> int:
+def best_lag(mono: npt.NDArray[np.float32], match: int, shortest: int, coarse: int = 1) -> int:
     """How many samples back from the end `mono` sounds most like its end.
 
     The last `match` samples are compared with every earlier place at least `shortest` samples
-    back, by normalised correlation; there are at least `match` + `shortest` samples.
+    back, by normalised correlation; there are at least `match` + `shortest` samples. The search
+    goes over means of `coarse` samples, then sample by sample around the best of them.
     """
+    small = mono[mono.shape[0] % coarse :].reshape(-1, coarse).mean(axis=1)
+    rough = coarse * _search(small, match // coarse, -(-shortest // coarse))
+    near = range(max(rough - coarse, shortest), min(rough + coarse, mono.shape[0] - match) + 1)
+    return max(near, key=lambda lag: _likeness(mono, match, lag), default=rough)
+
+
+def _search(mono: npt.NDArray[np.float32], match: int, shortest: int) -> int:
+    """The same for every lag at once, by FFT."""
     total = mono.shape[0]
     size = 1 << (total + match - 1).bit_length()
     spectrum = np.fft.rfft(mono, size) * np.conj(np.fft.rfft(mono[-match:], size))
-    dots = np.fft.irfft(spectrum, size)[: total - match - shortest + 1]
+    dots = np.fft.irfft(spectrum, size)[: max(1, total - match - shortest + 1)]
     energy = np.concatenate([[0.0], np.cumsum(mono.astype(np.float64) ** 2)])
     norms = np.sqrt(np.maximum(energy[match:] - energy[:-match], 1e-9))[: dots.shape[0]]
     return int(total - match - int(np.argmax(dots / norms)))
+
+
+def _likeness(mono: npt.NDArray[np.float32], match: int, lag: int) -> float:
+    earlier = mono[mono.shape[0] - match - lag : mono.shape[0] - lag]
+    return float(mono[-match:] @ earlier) / (float(np.linalg.norm(earlier)) + 1e-6)

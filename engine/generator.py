@@ -16,12 +16,12 @@ import numpy as np
 from engine.angles import schedule
 from engine.bundle import Bundle
 from engine.context import open_context
-from engine.controls import ControlSnapshot
+from engine.controls import Controls, ControlSnapshot
 from engine.decoder import StreamDecoder
 from engine.errors import BundleError, TakeError, UsageError
 from engine.guard import round_off
 from engine.session import Backend, Floats
-from engine.spec import LadderSpec
+from engine.spec import GoldenSpec, LadderSpec
 from engine.window import Rungs, Window, noise
 
 WARM_S = 2.0
@@ -49,7 +49,11 @@ class Block:
 
 
 class Generator:
-    """A stream of blocks from one bundle. Not thread-safe: one thread owns it."""
+    """A stream of blocks from one bundle. Not thread-safe: one thread owns it.
+
+    `ladder` sets the depth, and the steps where no control of that name does; `seed` is added to
+    the control of that name; `chunk_frames` is one of the sizes that the bundle was trained on.
+    """
 
     def __init__(
         self, bundle: Bundle, backend: Backend, *, ladder: LadderSpec | None = None, seed: int = 0,
@@ -211,9 +215,10 @@ class Generator:
     def _warm(self, latents: Floats) -> None:
         """Let the decoder hear the end of the past, so that the join is seamless."""
         self._decoder.reset()
+        self._lead = np.zeros((0, self.bundle.manifest.audio.channels), np.float32)
         heard = latents[max(0, latents.shape[0] - round(WARM_S / self.chunk_s)) :]
-        empty = np.zeros((0, self.bundle.manifest.audio.channels), np.float32)
-        self._lead = np.concatenate([empty, *map(self._decoder.decode, heard)])
+        if heard.shape[0]:
+            self._lead = self._decoder.decode(heard.reshape(-1, heard.shape[2]))
         round_off(self._lead)
 
     def _checked(self, audio: Floats) -> Floats:
@@ -243,3 +248,31 @@ def mirrored(places: np.ndarray, length: int) -> np.ndarray:
     """Places inside and outside of [0, length), folded back into it as between two mirrors."""
     turn = places % (2 * length)
     return np.where(turn < length, turn, 2 * length - 1 - turn)
+
+
+def golden_latents(bundle: Bundle, backend: Backend, golden: GoldenSpec) -> Floats:
+    """The first chunks without a prompt, float32[chunks·frames, dim], as `golden` asks for them."""
+    generator = Generator(bundle, backend, seed=golden.seed)
+    controls = Controls(bundle.manifest.controls).snapshot()
+    ticks = [generator.tick(controls, golden.steps) for _ in range(golden.chunks)]
+    return np.concatenate([block.latents for block in ticks])
+
+
+def golden_error(bundle: Bundle, backend: Backend) -> float | None:
+    """Greatest difference between a bundle's golden latents and what is made here.
+
+    None for a bundle without any; BundleError beyond the manifest's tolerance.
+    """
+    golden, expected = bundle.manifest.golden, bundle.golden()
+    if golden is None or expected is None:
+        return None
+    found = golden_latents(bundle, backend, golden)
+    if found.shape != expected.shape:
+        raise BundleError(f"golden latents are {expected.shape}, made here: {found.shape}")
+    error = float(np.abs(found - expected).max())
+    if not error <= golden.tolerance:
+        raise BundleError(
+            f"golden latents differ by {error:.2g}, the manifest allows {golden.tolerance:g}: "
+            f"backend {backend.name} does not play this bundle as it was packed"
+        )
+    return error

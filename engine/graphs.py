@@ -68,7 +68,7 @@ def _check_window(manifest: Manifest) -> None:
     _expect("velocity", graph.inputs, ("latents", (1, "window_frames", dim)))
     _expect("velocity", graph.inputs, ("angle", (1, "window_frames")))
     _expect("velocity", graph.outputs, ("velocity", (1, "window_frames", dim)))
-    frames = _input(graph, "latents").shape[1]
+    frames = graph.input("latents").shape[1]
     fitting = [manifest.context.chunks * chunk for chunk in manifest.chunk_frames]
     if isinstance(frames, int) and frames not in fitting:
         raise BundleError(
@@ -108,11 +108,7 @@ def _check_conditions(manifest: Manifest, graph: GraphSpec, basic: set[str]) -> 
             f"manifest.conditions says {sorted(manifest.conditions)}"
         )
     for name in found:
-        _expect_dtype("velocity", _input(graph, name), CONDITIONS[name])
-
-
-def _input(graph: GraphSpec, name: str) -> TensorSpec:
-    return next(tensor for tensor in graph.inputs if tensor.name == name)
+        _expect_dtype("velocity", graph.input(name), CONDITIONS[name])
 
 
 def _expect(

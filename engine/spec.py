@@ -180,13 +180,9 @@ class GraphSpec:
     position_period: int | None = None
     variants: Mapping[str, str] = field(default_factory=dict)
 
-    def input(self, name: str) -> TensorSpec | None:
-        """The input of that name, None if there is none."""
-        return next((tensor for tensor in self.inputs if tensor.name == name), None)
-
-    def output(self, name: str) -> TensorSpec | None:
-        """The output of that name, None if there is none."""
-        return next((tensor for tensor in self.outputs if tensor.name == name), None)
+    def input(self, name: str) -> TensorSpec:
+        """The input of that name; there must be one."""
+        return next(tensor for tensor in self.inputs if tensor.name == name)
 
     @classmethod
     def read(cls, fields: Fields) -> GraphSpec:

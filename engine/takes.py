@@ -15,6 +15,9 @@ from engine.session import Floats
 MOST_S = 60.0
 """Only the end of a take is continued; no more than this is read."""
 
+RATES_HZ = (1000, 768_000)
+"""Sample rates that are believed."""
+
 SILENT_LEVEL = 1e-4
 """Peak below which a take is called silent: −80 dB."""
 
@@ -59,13 +62,15 @@ def _read(path: Path, notes: list[str]) -> tuple[Floats, int]:
         raise TakeError(f"{path} is not a file")
     try:
         with soundfile.SoundFile(path) as file:
-            most = round(MOST_S * file.samplerate)
+            rate_hz: int = file.samplerate
+            if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
+                raise ValueError(f"a rate of {rate_hz:,} Hz")
+            most = round(MOST_S * rate_hz)
             if file.frames > most and file.seekable():
-                notes.append(f"the last {MOST_S:g} s of {file.frames / file.samplerate:.1f} s")
+                notes.append(f"the last {MOST_S:g} s of {file.frames / rate_hz:.1f} s")
                 file.seek(file.frames - most)
             audio = file.read(dtype="float32", always_2d=True)
-            rate_hz: int = file.samplerate
-    except (soundfile.LibsndfileError, OSError, ValueError, RuntimeError) as error:
+    except (RuntimeError, OSError, ValueError, MemoryError) as error:
         raise TakeError(f"{path} is not audio that can be read: {_reason(error)}") from None
     if not audio.shape[0]:
         raise TakeError(f"{path} is empty: it holds no samples")

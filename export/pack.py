@@ -39,8 +39,9 @@ from export.card import model_card
 from export.graphs import Graph, decoder_graph, encoder_graph, velocity_graph
 from export.onnx_graph import to_onnx
 from export.parity import CHUNKS, in_torch, measure, stream
-from export.weights import Pool, refuse_unusable, round_to_half
+from export.weights import Pool, note_names, refuse_unusable, round_to_half
 from model.autoencoder import LiveAutoencoder
+from model.presets import PRESETS
 from model.velocity import VelocityNetwork
 
 LICENCE_FILE = Path(__file__).resolve().parents[1] / "LICENSE"
@@ -112,8 +113,7 @@ def pack(
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as holder:
         folder = Path(holder) / out.name
         folder.mkdir()
-        figures = dict(measured or {})
-        figures |= half_figures(networks)
+        figures = dict(measured or {}) | preset_name(networks) | half_figures(networks)
         graphs = write_graphs(networks, folder, accelerator, figures, say)
         manifest = describe(networks, label, graphs, figures)
         parameters = {
@@ -142,6 +142,13 @@ def replace_folder(new: Path, old: Path, aside: Path) -> None:
     if old.exists():
         old.rename(aside)
     new.rename(old)
+
+
+def preset_name(networks: Networks) -> dict[str, float | str]:
+    """`preset`: the name of the networks' sizes; nothing where they have none."""
+    sizes = (networks.autoencoder.preset, networks.velocity.preset)
+    names = [p.name for p in PRESETS.values() if (p.autoencoder, p.velocity) == sizes]
+    return {"preset": names[0]} if names else {}
 
 
 def half_figures(networks: Networks) -> dict[str, float | str]:
@@ -177,6 +184,7 @@ def write_graphs(
         for file, scan in forms.items():
             say(f"{file}: exporting")
             model = to_onnx(graph, samples, scan)
+            note_names(model, graph.module)
             pool.take(model)
             ir.save(model, folder / file)
             written.append((graph, file))

@@ -3,11 +3,15 @@
 Matrices are rounded to float16 in the network itself, *before* anything is compared, so that the
 rounding is part of the model and not of the export. The file then holds them as float16 with a
 Cast in front, which ONNX Runtime folds away at load: computing stays float32.
+
+Exporting folds the transpositions of weights, stores equal ones once and so loses torch's names;
+`note_names` keeps them in the graph's metadata, and `named_weights` reads everything back.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +25,10 @@ from engine.errors import BundleError
 LARGEST_HALF = 65504.0
 SMALLEST_POOLED_BYTES = 1024
 ALIGNMENT_BYTES = 64
+HALF = ".half"
+"""What the pool appends to the name of an initializer that it stores at half precision."""
+NAMES = "torch_names"
+"""Key of a graph's metadata: where each weight of torch lies."""
 
 
 def refuse_unusable(network: nn.Module, name: str) -> None:
@@ -72,7 +80,7 @@ class Pool:
     def _stand_for(self, model: ir.Model, value: ir.Value, half: npt.NDArray[np.float16]) -> None:
         """Replace a float32 initializer by a half one and a Cast."""
         name = str(value.name)
-        tensor = self._external(name + ".half", half)
+        tensor = self._external(name + HALF, half)
         stored = ir.Value(
             name=tensor.name, shape=tensor.shape, type=ir.TensorType(tensor.dtype),
             const_value=tensor,
@@ -106,3 +114,55 @@ def as_half(array: npt.NDArray[np.generic]) -> npt.NDArray[np.float16] | None:
     with np.errstate(over="ignore"):
         half = array.astype(np.float16)
     return half if np.array_equal(half.astype(np.float32), array) else None
+
+
+def note_names(model: ir.Model, module: nn.Module) -> None:
+    """Note where each weight of the module lies, in the model's metadata; before the pool.
+
+    Weights are found by their content, as they are or transposed. One that the graph does not
+    read is in no initializer, and is not noted.
+    """
+    places = {
+        _content(value.const_value.numpy()): name
+        for name, value in model.graph.initializers.items() if value.const_value is not None
+    }  # fmt: skip
+    names = {}
+    for name, weight in module.state_dict().items():
+        array = weight.numpy()
+        for transposed in (False, True):
+            place = places.get(_content(array.T if transposed else array))
+            if place is not None:
+                names[name] = {"at": place, "transposed": transposed, "shape": array.shape}
+                break
+    model.metadata_props[NAMES] = json.dumps(names)
+
+
+def named_weights(model: ir.Model) -> dict[str, npt.NDArray[np.float32]]:
+    """Every noted weight by torch's name, in torch's layout; BundleError if none is noted."""
+    if NAMES not in model.metadata_props:
+        raise BundleError(
+            f"graph {model.graph.name} does not say where its weights lie: it was exported by "
+            "another version; export its training runs again"
+        )
+    try:
+        names = json.loads(model.metadata_props[NAMES])
+        return {name: _weight(model, **place) for name, place in names.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(
+            f"graph {model.graph.name}: its weights are not where it says ({error!r:.80})"
+        ) from None
+
+
+def _weight(
+    model: ir.Model, at: str, transposed: bool, shape: list[int]
+) -> npt.NDArray[np.float32]:
+    stored = model.graph.initializers
+    value = stored[at if at in stored else at + HALF].const_value
+    assert value is not None
+    array = value.numpy().astype(np.float32)
+    return array.reshape(shape[::-1]).T if transposed else array.reshape(shape)
+
+
+def _content(array: npt.NDArray[np.generic]) -> tuple[str, bytes]:
+    """The same for arrays of the same type and content, whatever their shape."""
+    return str(array.dtype), hashlib.sha256(np.ascontiguousarray(array).tobytes()).digest()

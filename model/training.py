@@ -85,10 +85,15 @@ class Run:
         return self.folder / "checkpoint.pt"
 
     def load(self, parts: dict[str, Any]) -> dict[str, Any] | None:
-        """Resume: give each part its state back; the checkpoint, or None where there is none."""
+        """Resume: give each part its state back; the checkpoint, or None where there is none.
+
+        Ends the command with a line if the folder holds weights to start from, but no training.
+        """
         if not self.checkpoint.exists():
             return None
         state: dict[str, Any] = torch.load(self.checkpoint, weights_only=True)
+        if not parts.keys() <= state.keys():
+            raise SystemExit(f"{self.folder} holds no training: name it as --init, not as --out")
         for name, part in parts.items():
             part.load_state_dict(state[name])
         self.step, self.seconds = state["step"], state["seconds"]

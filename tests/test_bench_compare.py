@@ -72,5 +72,5 @@ def test_no_report_is_refused_in_one_line(tmp_path: Path, content: str) -> None:
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot|No such file"):
+    with pytest.raises(UsageError, match=r"No such file"):
         compare.main([str(tmp_path / "none.json"), str(tmp_path / "none.json")])

@@ -59,9 +59,7 @@ def test_a_bundle_truncated_anywhere_is_refused(dummy_bundle: Path, data: st.Dat
 
 @shared
 @given(st.data())
-def test_a_bundle_with_any_bit_flipped_is_refused(
-    dummy_bundle: Path, data: st.DataObject
-) -> None:
+def test_a_bundle_with_any_bit_flipped_is_refused(dummy_bundle: Path, data: st.DataObject) -> None:
     path = dummy_bundle / data.draw(st.sampled_from([MANIFEST, *names(dummy_bundle)]))
     whole = path.read_bytes()
     spoilt = bytearray(whole)

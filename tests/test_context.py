@@ -73,9 +73,7 @@ def test_committing_many_at_once_equals_one_by_one(count: int, first: int) -> No
     for k in range(count):
         single.commit(chunks[k : k + 1], first + k)
     window = flight(first + count, [0.8])
-    np.testing.assert_allclose(
-        together.velocity(window).copy(), single.velocity(window), atol=1e-5
-    )
+    np.testing.assert_allclose(together.velocity(window).copy(), single.velocity(window), atol=1e-5)
 
 
 def test_a_pass_leaves_no_trace() -> None:

@@ -17,11 +17,17 @@ def largest_step(audio: np.ndarray) -> float:
     return float(np.abs(np.diff(audio[:, 0])).max())
 
 
-def test_the_lag_of_a_period_is_found() -> None:
+@given(st.integers(1, 8), st.integers(RATE, RATE * 2), st.integers(RATE // 5, RATE))
+def test_the_lag_of_a_period_is_found_to_the_sample(coarse: int, period: int, more: int) -> None:
+    """Also where the search goes over means of samples first: music is mostly low."""
     rng = np.random.default_rng(0)
-    bar = rng.standard_normal(RATE * 2).astype(np.float32)
-    music = np.concatenate([bar, bar])[: RATE * 3]
-    assert best_lag(music, RATE // 5, RATE) == RATE * 2
+    bar = np.convolve(rng.standard_normal(period), np.hanning(40), "same").astype(np.float32)
+    music = np.concatenate([bar, bar])[: period + more]
+    assert best_lag(music, RATE // 5, RATE, coarse) == period
+
+
+def test_silence_is_like_silence() -> None:
+    assert RATE <= best_lag(np.zeros(RATE * 3, np.float32), RATE // 5, RATE, 4) <= RATE * 3
 
 
 @given(st.integers(2500, 60000), st.integers(1, 9000), st.floats(80.0, 900.0))

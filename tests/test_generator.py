@@ -100,9 +100,7 @@ def test_a_window_with_one_chunk_in_flight_is_algorithm_2() -> None:
     generator = make("window", seed=5, chunks=4)
     past = np.random.default_rng(0).standard_normal((3, 16, 8)).astype(np.float32)
     generator.resume(past, 0)
-    np.testing.assert_allclose(
-        latents_of(generator, 6), by_algorithm_2(5, 6, 4, past), atol=1e-5
-    )
+    np.testing.assert_allclose(latents_of(generator, 6), by_algorithm_2(5, 6, 4, past), atol=1e-5)
 
 
 def test_a_window_without_a_past_is_filled_at_once() -> None:
@@ -151,9 +149,7 @@ def test_priming_starts_anew(take: np.ndarray) -> None:
 
 
 def test_the_seed_of_the_control_is_added_to_that_of_the_start() -> None:
-    np.testing.assert_array_equal(
-        latents_of(make(seed=5), 3), latents_of(make(seed=2), 3, seed=3)
-    )
+    np.testing.assert_array_equal(latents_of(make(seed=5), 3), latents_of(make(seed=2), 3, seed=3))
     assert not np.allclose(latents_of(make(seed=5), 3), latents_of(make(seed=6), 3))
 
 

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from engine.guard import KNEE, fault, round_off
 
-
 LATENTS = np.zeros((16, 8), np.float32)
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from engine.backends.ort import OrtBackend, load_runtime
 from engine.bundle import Bundle, seal
 from engine.controls import Controls
 from engine.errors import BundleError, UsageError
-from engine.generator import Generator
+from engine.generator import Generator, golden_error, golden_latents
+from engine.spec import GoldenSpec
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -164,6 +166,22 @@ def resealed(folder: Path, change: Any) -> None:
     manifest = Bundle.open(folder).manifest.to_json()
     change(manifest)
     seal(folder, manifest)
+
+
+def test_golden_latents_are_compared(folder: Path) -> None:
+    backend = OrtBackend(Bundle.open(folder))
+    assert golden_error(Bundle.open(folder), backend) is None
+    golden = GoldenSpec("golden.npz", seed=7, steps=4, chunks=2, tolerance=1e-3)
+    latents = golden_latents(Bundle.open(folder), backend, golden)
+    assert latents.shape == (32, 8)
+    for shift, fits in ((0.0, True), (0.01, False)):
+        np.savez(folder / "golden.npz", latents=latents + np.float32(shift))
+        seal(folder, values_of(folder) | {"golden": asdict(golden)})
+        if fits:
+            assert golden_error(Bundle.open(folder), backend) == 0.0
+        else:
+            with pytest.raises(BundleError, match=r"differ by 0\.01, the manifest allows 0\.001"):
+                golden_error(Bundle.open(folder), backend)
 
 
 def test_a_tensor_the_graph_does_not_have_is_refused(folder: Path) -> None:

@@ -4,6 +4,8 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from engine.backends import standin
 from engine.controls import Controls, ControlSnapshot
@@ -47,6 +49,31 @@ def test_a_broken_block_is_told_and_the_music_is_held_without_a_click(
     usual = max(largest_step(block.audio) for block in good if block)
     assert largest_step(music) < 1.5 * usual
     assert min(block.audio.std() for block in played) > 0.05
+
+
+@settings(max_examples=25)
+@given(st.lists(st.sampled_from(["good", "nan", "inf", "loud", "hold"]), max_size=15))
+def test_any_run_of_luck_is_unbroken_music(fates: list[str]) -> None:
+    bundle = standin.bundle(chunk_frames=(8,))
+    backend = standin.StandIn(bundle)
+    generator = Generator(bundle, backend)
+    snapshot = Controls(bundle.manifest.controls).snapshot()
+    producer = Producer(generator)
+    usual = producer.accept(generator.tick(snapshot))
+    assert usual is not None
+    heard = [usual.audio]
+    for fate in fates:
+        block = None
+        if fate != "hold":
+            backend.faults.poison = fate.replace("good", "")
+            block = producer.accept(generator.tick(snapshot))
+            if block is None:
+                generator.recover()
+        heard.append((block or producer.hold(snapshot)).audio)
+    music = np.concatenate(heard)
+    assert np.abs(music).max() <= 1.0
+    assert music.reshape(-1, 960).std(axis=1).min() > 0.02
+    assert largest_step(music) < 0.1  # a jump between two blocks of this sine is up to 0.5
 
 
 def test_held_music_carries_the_revision_of_now(generator: Generator) -> None:

@@ -12,7 +12,6 @@ from engine.controls import Controls
 from engine.generator import Block, Generator
 from engine.runner import Runner
 
-
 CHUNK = 1920
 """Samples of the short chunks that keep these tests short: 80 ms."""
 
@@ -194,7 +193,7 @@ def test_a_slow_machine_takes_fewer_steps_and_never_falls_silent(
     generator: Generator, backend: standin.StandIn, controls: Controls
 ) -> None:
     backend.faults.graph = "velocity"
-    with playing(generator, controls) as (runner, blocks):
+    with playing(generator, controls) as (_, blocks):
         backend.faults.delay_s = 0.012
         until(lambda: any(block.steps < 10 for block in generated(blocks)))
         until(lambda: len(generated(blocks)) >= 8)

@@ -124,8 +124,8 @@ def play(costs_s: list[float], target_s: float) -> tuple[list[object], float, fl
 @given(st.lists(st.floats(0.0005, 0.029), min_size=5, max_size=100), st.floats(0.3, 1.0))
 def test_a_machine_that_keeps_up_is_never_silent(costs_s: list[float], target_s: float) -> None:
     """Up to 0.3 s of work for 0.32 s of music, as unsteady as it likes."""
-    actions, silence_s, most_s = play(costs_s, target_s)
-    assert silence_s == 0.0
+    _, silence_s, most_s = play(costs_s, target_s)
+    assert silence_s < 1e-9
     assert most_s <= target_s + 2 * CHUNK_S + 1e-9
 
 

@@ -69,7 +69,6 @@ def test_poison_reaches_the_output_of_its_graph_only(bundle: Bundle, poison: str
     assert broken(backend.session("decoder").run(feeds())["audio"])
     backend.faults.graph = "velocity"
     assert not broken(backend.session("decoder").run(feeds())["audio"])
-    assert poison in standin.POISONS
 
 
 def test_an_error_is_raised_where_it_is_set(bundle: Bundle) -> None:

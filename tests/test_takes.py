@@ -97,8 +97,10 @@ def test_what_cannot_be_continued_is_refused_in_one_line(tmp_path: Path) -> None
     assert "not audio that can be read" in refusal(tmp_path / "text.wav")
     empty = written(tmp_path / "none.wav", np.zeros((0, 1), "f4"), 24000)
     assert "holds no samples" in refusal(empty)
+    slow = written(tmp_path / "slow.wav", tone(1, 500), 500)
+    assert "a rate of 500 Hz" in refusal(slow)
     one = written(tmp_path / "one.wav", np.zeros((1, 1), "f4"), 192000)
-    assert "too short" in refusal(one) or read_take(one, 24000, 1)
+    assert "too short" in refusal(one)
 
 
 def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch) -> None:
@@ -113,9 +115,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch) -> 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(st.data())
-def test_a_damaged_file_is_read_or_refused_never_worse(
-    tmp_path: Path, data: st.DataObject
-) -> None:
+def test_a_damaged_file_is_read_or_refused_never_worse(tmp_path: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["a.wav", "a.flac", "a.ogg"]))
     path = written(tmp_path / name, tone(0.2, 24000, 2), 24000)
     content = bytearray(path.read_bytes())

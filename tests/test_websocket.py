@@ -4,7 +4,9 @@ import asyncio
 import json
 import logging
 import os
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -425,6 +427,21 @@ async def test_bad_certificates_are_one_line(tmp_path: Path) -> None:
             async with playing_tape(**files):
                 pass
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs: apt install openssl")
+async def test_over_tls(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(cert)]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    subprocess.run([*command, *names, *files], check=True, capture_output=True)
+    async with playing_tape(tls_cert=str(cert), tls_key=str(key)) as tape:
+        trusted = ssl.create_default_context(cafile=str(cert))
+        async with listening(tape.url.replace("ws:", "wss:"), ssl=trusted) as listener:
+            heard = await packets(listener, 20)
+        assert tape.server.url.startswith("https://127.0.0.1:")
+    assert [header.sequence for header, _ in heard] == list(range(20))
 
 
 async def test_closing_tells_the_listeners() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from engine.spec import (
     TensorSpec,
 )
 
-POISONS = ("", "nan", "inf", "dc", "loud")
+Poison = Literal["", "nan", "inf", "dc", "loud"]
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Faults:
     graph: str = "decoder"
     delay_s: float = 0.0
     error: Exception | None = None
-    poison: str = ""
+    poison: Poison = ""
 
     def poisoned(self, outputs: Outputs) -> Outputs:
         """The outputs, the first of them spoilt."""

@@ -11,12 +11,6 @@ from collections.abc import Sequence
 
 from engine.errors import UsageError
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C."""
-
-TERMINATED = 143
-"""Exit code after SIGTERM."""
-
 
 def version() -> str:
     """The version of the installed distribution."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 
-from engine.commands import INTERRUPTED, TERMINATED, version
+from engine.commands import version
 from engine.commands.status import EVERY_S, StatusLine, describe
 from engine.commands.stream import SWITCH_S, Stream, open_stream
 from engine.runner import Runner
@@ -79,8 +79,8 @@ def _signals() -> asyncio.Future[int]:
         if not asked.done():
             asked.set_result(code)
 
-    loop.add_signal_handler(signal.SIGINT, ask, INTERRUPTED)
-    loop.add_signal_handler(signal.SIGTERM, ask, TERMINATED)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask, 128 + number)
     return asked
 
 

@@ -161,8 +161,10 @@ class DeviceSink:
 
     def play(self, audio: Floats) -> None:
         """Push float32[samples, channels] at the audio's own pace; never waits."""
-        trimmed = self._trim.follow(audio, self._source.fill_samples)
-        if not self._source.write(trimmed):
+        count = audio.shape[0]
+        if self._flowing:
+            count = self._trim.count(count, self._source.fill_samples)
+        if not self._source.write(self._trim.stretch(audio, count)):
             self.dropped_packets += 1
 
     def status(self) -> DeviceStatus:

@@ -86,10 +86,7 @@ class Report:
             audio=self._audio,
             window=self._window,
             bundle=self._bundle,
-            controls=[
-                asdict(spec) | {"value": now.values[name]}
-                for name, spec in self._controls.specs.items()
-            ],
+            controls=self._control_list(),
             revision=now.revision,
             position=self._feed.position,
         )
@@ -135,6 +132,7 @@ class Report:
             "audio": self._audio,
             "window": self._window,
             "bundle": self._bundle,
+            "controls": self._control_list(),
             "listeners": self._audience.fed,
         }
 
@@ -171,6 +169,11 @@ class Report:
             "listeners_gone_total": self._audience.gone,
             "refused_total": self.refused,
         }
+
+    def _control_list(self) -> list[dict[str, object]]:
+        values = self._controls.snapshot().values
+        specs = self._controls.specs.items()
+        return [asdict(spec) | {"value": values[name]} for name, spec in specs]
 
     def _ms(self, samples: int) -> float:
         return round(1000 * samples / self._rate_hz, 1)

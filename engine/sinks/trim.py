@@ -20,16 +20,15 @@ class Trim:
         self._dead_band = DEAD_BAND_S * sample_rate_hz
         self._tail = np.zeros((3, channels), np.float32)
 
-    def follow(self, audio: Floats, fill_samples: int) -> Floats:
-        """The packet float32[n, channels], longer where the reader's buffer runs low.
+    def count(self, samples: int, fill_samples: int) -> int:
+        """How long a packet of so many samples should become: longer where the buffer runs low.
 
-        `fill_samples` is what the reader has in hand before this packet.
+        `fill_samples` is what the device has in hand before this packet.
         """
-        change = round(MOST * audio.shape[0])
         surplus = fill_samples - self._target
         if abs(surplus) <= self._dead_band:
-            change = 0
-        return self.stretch(audio, audio.shape[0] - int(np.sign(surplus)) * change)
+            return samples
+        return samples - int(np.sign(surplus)) * round(MOST * samples)
 
     def stretch(self, audio: Floats, count: int) -> Floats:
         """The packet in `count` samples, by cubic Hermite interpolation (Catmull-Rom)."""

@@ -52,6 +52,7 @@ export class Feed {
   open() {
     this.wanted = true;
     clearTimeout(this.retry);
+    this.retry = null;
     this.on.status("connecting", "waiting");
     const socket = new WebSocket(this.url, SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
@@ -66,7 +67,13 @@ export class Feed {
     clearTimeout(this.retry);
     clearTimeout(this.silence);
     this.socket?.close(1000);
-    this.on.status("stopped", "idle");
+    this.socket = null;
+    this.on.status("silent", "idle");
+  }
+
+  /** Do not wait for the next attempt: the network is back. */
+  hurry() {
+    if (this.wanted && this.retry) this.open();
   }
 
   /** Ask for a control; resolves with the acknowledgement, or rejects with the typed error. */

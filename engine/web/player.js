@@ -1,13 +1,14 @@
 // The page: puts the feed, the player, the ring and the controls together.
 
+import { Board } from "./board.js";
 import { Feed } from "./feed.js";
 import { Ring } from "./ring.js";
 import { Meter, Spectrogram } from "./scope.js";
-import { Board } from "./board.js";
 
 const element = (id) => document.getElementById(id);
 const DESCRIBE_MS = 4000;
-const STATS = { playing: false, position: null, peak: 0, rms: 0, underruns: 0, played: 0 };
+const TRIM_SHOWN = 5e-4;
+const SILENT = { playing: false, position: null, peak: 0, rms: 0, underruns: 0, played: 0, fillMs: 0, targetMs: 0 };
 
 class Page {
   constructor() {
@@ -15,29 +16,30 @@ class Page {
     this.meter = new Meter(element("meter"));
     this.spectrogram = new Spectrogram(element("spectrogram"));
     this.board = new Board((name, value) => this.set(name, value));
-    this.stats = { ...STATS };
+    this.stats = SILENT;
+    this.reported = this.drawn = performance.now();
     this.received = 0;
-    this.waiting = [];
+    this.unheard = [];
     this.token = new URLSearchParams(location.hash.slice(1)).get("token");
-    this.drawn = performance.now();
     element("start").addEventListener("click", () => this.toggle());
     element("token-form").addEventListener("submit", (event) => this.useToken(event));
     addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("visibilitychange", () => this.running && this.context.resume());
     addEventListener("online", () => this.feed?.hurry());
     setInterval(() => this.ring.canvas.setAttribute("aria-label", this.ring.describe()), DESCRIBE_MS);
     requestAnimationFrame((now) => this.draw(now));
-    this.introduce();
+    this.introduction = this.introduce();
   }
 
   async introduce() {
-    try {
-      const info = await (await fetch("info")).json();
-      element("bundle").textContent = `${info.bundle.name} ${info.bundle.version}`;
-      this.ring.layout(info.window);
-    } catch {
-      this.status("no server", "idle");
-    }
+    const info = await (await fetch("info")).json();
+    element("bundle").textContent = `${info.bundle.name} ${info.bundle.version}`;
+    this.ring.layout(info.window, info.audio.sample_rate_hz);
+    this.board.build(info.controls);
+    this.info = info;
   }
+
+  // ---- start and stop -----------------------------------------------------------------------
 
   get running() {
     return this.feed?.wanted ?? false;
@@ -48,11 +50,13 @@ class Page {
     else this.start();
   }
 
-  // Runs inside the click, so that the browser lets sound begin.
-  start() {
-    const path = new URL("feed", location.href);
-    path.protocol = path.protocol.replace("http", "ws");
-    path.hash = "";
+  // The audio graph is made within the click, which is what lets sound begin.
+  async start() {
+    if (!this.info) await (this.introduction = this.introduce());
+    this.prepare(this.info.audio);
+    const url = new URL("feed", location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    url.search = url.hash = "";
     const codec = new URLSearchParams(location.search).get("codec") ?? "pcm_s16le";
     const on = {
       hello: (hello) => this.greet(hello),
@@ -60,19 +64,20 @@ class Page {
       message: (message) => this.listen(message),
       status: (text, state) => this.status(text, state),
     };
-    this.feed = new Feed(path.href, on, { codec, token: this.token });
-    this.context?.resume();
+    this.feed = new Feed(url.href, on, { codec, token: this.token });
     this.feed.open();
-    this.running_(true);
+    this.show(true);
   }
 
   stop() {
     this.feed.close();
-    this.context?.suspend();
-    this.running_(false);
+    this.context.suspend();
+    this.stats = SILENT;
+    this.meter.show(SILENT);
+    this.show(false);
   }
 
-  running_(running) {
+  show(running) {
     document.body.dataset.running = running;
     element("start-text").textContent = running ? "Stop" : "Start";
     this.board.enable(running);
@@ -82,40 +87,52 @@ class Page {
     document.body.dataset.state = state;
     element("status-text").textContent = text;
     element("token-form").hidden = state !== "token";
-    if (state === "token") {
-      this.running_(false);
-      element("token").focus();
-    }
+    if (state !== "token") return;
+    this.stop();
+    document.body.dataset.state = state;
+    element("status-text").textContent = text;
+    element("token-form").hidden = false;
+    element("token").focus();
   }
 
   useToken(event) {
     event.preventDefault();
     this.token = element("token").value;
-    this.feed?.close();
     this.start();
   }
 
-  greet(hello) {
-    this.ring.layout(hello.window);
-    this.board.build(hello.controls);
-    this.rate = hello.audio.sample_rate_hz;
-    this.player ??= this.prepare(hello.audio);
+  /** Player, analyser and speakers, made once for a format. */
+  prepare({ sample_rate_hz: rate, channels }) {
+    const format = `${rate}/${channels}`;
+    if (this.format === format) return void this.context.resume();
+    this.context?.close();
+    this.format = format;
+    this.rate = rate;
+    this.context = new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
+    this.player = this.connect(this.context, rate, channels);
   }
 
-  /** The audio graph: player, analyser, speakers; made once, for the format of the feed. */
-  async prepare({ sample_rate_hz: rate, channels }) {
-    this.context = new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
-    await this.context.audioWorklet.addModule("worklet.js");
-    const node = new AudioWorkletNode(this.context, "player", {
+  async connect(context, rate, channels) {
+    await context.audioWorklet.addModule("worklet.js");
+    const node = new AudioWorkletNode(context, "player", {
       numberOfInputs: 0,
       outputChannelCount: [channels],
       processorOptions: { rate, channels },
     });
-    const analyser = new AnalyserNode(this.context, { fftSize: 1024, smoothingTimeConstant: 0 });
-    node.connect(analyser).connect(this.context.destination);
+    const analyser = new AnalyserNode(context, { fftSize: 1024, smoothingTimeConstant: 0 });
+    node.connect(analyser).connect(context.destination);
     node.port.onmessage = ({ data }) => this.played(data);
     this.spectrogram.listen(analyser);
     return node;
+  }
+
+  // ---- what the server says -----------------------------------------------------------------
+
+  greet(hello) {
+    this.prepare(hello.audio);
+    this.ring.layout(hello.window, this.rate);
+    this.board.build(hello.controls);
+    this.unheard = [];
   }
 
   async hear(packet) {
@@ -127,50 +144,94 @@ class Page {
 
   listen(message) {
     if (message.type === "state") {
-      this.ring.update(message);
-      this.board.update(message);
       this.state = message;
+      this.ring.update(message);
+      this.board.update(message.controls);
     } else if (message.type === "error") {
       this.board.answer(message.message, true);
     }
   }
 
+  // ---- what the player says -----------------------------------------------------------------
+
+  played(stats) {
+    if (!this.running) return;
+    this.stats = stats;
+    this.reported = performance.now();
+    this.meter.show(stats);
+    while (this.unheard.length && stats.position >= this.unheard[0].at) {
+      const { name, asked } = this.unheard.shift();
+      this.board.answer(`${name}: heard after ${((this.reported - asked) / 1000).toFixed(2)} s`);
+    }
+  }
+
+  /** The sample that sounds at a time, between two reports of the player. */
+  position(now) {
+    const { playing, position } = this.stats;
+    if (position === null) return null;
+    return position + (playing ? (this.rate * (now - this.reported)) / 1000 : 0);
+  }
+
+  // ---- what people do -----------------------------------------------------------------------
+
   async set(name, value) {
     const asked = performance.now();
     try {
-      const ack = await this.feed.set(name, value);
-      this.waiting.push({ name, asked, at: ack.heard_at });
+      const { heard_at: at } = await this.feed.set(name, value);
+      this.unheard = this.unheard.filter((other) => other.name !== name);
+      this.unheard.push({ name, asked, at });
+      this.unheard.sort((a, b) => a.at - b.at);
     } catch (problem) {
       this.board.answer(problem.message, true);
     }
   }
 
-  played(stats) {
-    this.stats = stats;
-    this.meter.show(stats);
-    while (this.waiting.length && stats.position >= this.waiting[0].at) {
-      const { name, asked } = this.waiting.shift();
-      this.board.answer(`${name} heard after ${((performance.now() - asked) / 1000).toFixed(2)} s`);
-    }
+  key(event) {
+    if (event.metaKey || event.ctrlKey || event.altKey || event.repeat) return;
+    if (event.target.matches("input")) return;
+    if (event.key !== " ") return this.board.key(event.key.toLowerCase());
+    if (event.target.matches("button")) return;
+    event.preventDefault();
+    this.toggle();
   }
 
-  key(event) {
-    if (event.metaKey || event.ctrlKey || event.altKey || event.target.matches("input, textarea")) return;
-    if (event.key === " " && !event.target.matches("button")) {
-      event.preventDefault();
-      this.toggle();
-    } else {
-      this.board.key(event.key.toLowerCase());
-    }
-  }
+  // ---- what is seen -------------------------------------------------------------------------
 
   draw(now) {
     const elapsed = Math.min(0.1, (now - this.drawn) / 1000);
     this.drawn = now;
-    const sounding = this.running && this.stats.position !== null && this.state;
-    this.ring.draw(sounding ? this.sounding(now) : null, this.stats.rms, elapsed);
-    if (this.stats.playing && this.running) this.spectrogram.draw(elapsed);
-    if (this.state) this.figures();
+    const position = this.running ? this.position(now) : null;
+    this.ring.draw(position, this.stats.rms, elapsed);
+    if (this.running && this.stats.playing) this.spectrogram.draw(elapsed);
+    this.board.show(this.figures(position));
     requestAnimationFrame((next) => this.draw(next));
   }
+
+  figures(position) {
+    const { stats, state, context } = this;
+    element("clock").textContent = position === null ? "" : clock(position / this.rate);
+    element("now").textContent = this.ring.heard === null ? "" : this.ring.caption();
+    const latency = stats.fillMs + 1000 * ((context?.baseLatency ?? 0) + (context?.outputLatency ?? 0));
+    const tight = state && state.tick_ms > state.budget_ms;
+    const trim = Math.abs(stats.trim ?? 0) > TRIM_SHOWN ? ` ${(100 * stats.trim).toFixed(2)} %` : "";
+    return {
+      buffer: `${stats.fillMs.toFixed(0)} / ${stats.targetMs.toFixed(0)} ms${trim}`,
+      latency: `${latency.toFixed(0)} ms`,
+      underruns: [`${stats.underruns}`, stats.underruns ? "warn" : ""],
+      "engine ahead": [state ? `${state.fill_ms.toFixed(0)} ms` : "–", state && state.fill_ms < 100 ? "bad" : ""],
+      "a chunk takes": [state ? `${state.tick_ms.toFixed(0)} of ${state.budget_ms.toFixed(0)} ms` : "–", tight ? "bad" : ""],
+      "late, held": [state ? `${state.deadline_misses}, ${state.holds}` : "–", state?.deadline_misses ? "warn" : ""],
+      packets: `${this.received}`,
+      samples: `${stats.played}`,
+      listeners: state ? `${state.listeners}` : "–",
+    };
+  }
 }
+
+function clock(seconds) {
+  const parts = [seconds / 3600, (seconds / 60) % 60, seconds % 60].map(Math.floor);
+  const [hours, minutes, rest] = parts.map((part) => String(part).padStart(2, "0"));
+  return parts[0] ? `${parts[0]}:${minutes}:${rest}` : `${Number(minutes)}:${rest}`;
+}
+
+new Page();

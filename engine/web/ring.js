@@ -4,30 +4,34 @@
 // is to come: a chunk enters there as noise, closed and lying along the ring, and as its angle
 // falls from 90 to 0 degrees the petal turns upright, calms down and warms up. Against the clock
 // lies what was heard, which stays as context until its slot is needed. The outline of a petal is
-// the loudness of its chunk.
+// the loudness of its chunk, its colour how bright it sounds. A petal turns no faster than a chunk
+// lasts, so that the eye can follow passes that take a few milliseconds.
 
 const TURN = 2 * Math.PI;
 const QUARTER = Math.PI / 2;
 const BINS = 24;
 const NOISE = [118, 150, 170];
-const MADE = [240, 179, 92];
+const DARK = [226, 104, 78];
+const BRIGHT = [250, 208, 120];
 const HEARD = [255, 240, 212];
-const EASE_S = 0.12;
+const BRIGHT_CROSSINGS = 0.25;
+const TURNING_CHUNKS = 0.9;
 const STILL = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Ring {
   constructor(canvas) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d");
-    this.layout({ chunks: 20, depth: 1, chunk_samples: 1 });
+    this.layout({ chunks: 20, depth: 1, chunk_samples: 1 }, 1);
     this.level = 0;
     new ResizeObserver(() => this.resize()).observe(canvas);
     this.resize();
   }
 
-  /** `window` is that of the server's hello. */
-  layout(window) {
+  /** `window` is that of the server's hello, `rate` the samples a second. */
+  layout(window, rate) {
     this.window = window;
+    this.chunkSeconds = window.chunk_samples / rate;
     this.slots = window.chunks + window.depth;
     this.petals = new Map();
     this.heard = null;
@@ -43,6 +47,7 @@ export class Ring {
 
   /** The window of a state message: pairs of chunk index and angle, and where a chunk begins. */
   update({ rungs, chunk }) {
+    if (!chunk) return;
     this.origin = chunk;
     for (const [index, angle] of rungs) this.petal(index).aim = angle;
     const newest = Math.max(...rungs.map(([index]) => index), chunk.index);
@@ -54,7 +59,8 @@ export class Ring {
   petal(index) {
     if (!this.petals.has(index)) {
       const peaks = new Float32Array(BINS);
-      this.petals.set(index, { aim: QUARTER, angle: QUARTER, peaks, grown: 0 });
+      const counts = { heard: 0, crossed: 0, sign: 0 };
+      this.petals.set(index, { aim: QUARTER, angle: QUARTER, peaks, grown: 0, ...counts });
     }
     return this.petals.get(index);
   }
@@ -62,17 +68,22 @@ export class Ring {
   /** Where in the ring a sample of the feed lies, counted in chunks. */
   place(position) {
     if (!this.origin) return null;
+    if (this.origin.cover && position >= this.origin.position) return this.origin.index + 0.999;
     return this.origin.index + (position - this.origin.position) / this.window.chunk_samples;
   }
 
-  /** Take the loudness of a packet's audio into the petals it belongs to. */
+  /** Take loudness and brightness of a packet's audio into the petals it belongs to. */
   hear({ position, frames, channels, samples }) {
-    for (let frame = 0; frame < frames; frame += 4) {
+    for (let frame = 0; frame < frames; frame++) {
       const place = this.place(position + frame);
       const petal = place === null ? null : this.petals.get(Math.floor(place));
       if (!petal) continue;
+      const value = samples[frame * channels];
       const bin = Math.floor((place - Math.floor(place)) * BINS);
-      petal.peaks[bin] = Math.max(petal.peaks[bin], Math.abs(samples[frame * channels]));
+      petal.peaks[bin] = Math.max(petal.peaks[bin], Math.abs(value));
+      petal.crossed += value * petal.sign < 0;
+      petal.sign = value || petal.sign;
+      petal.heard++;
     }
   }
 
@@ -121,12 +132,15 @@ export class Ring {
   drawPetal(index, petal, place, elapsed) {
     const ahead = index + 0.5 - place;
     if (ahead > this.slots / 2 + this.window.depth || ahead < -this.slots) return;
-    petal.angle += (petal.aim - petal.angle) * (1 - Math.exp(-elapsed / EASE_S));
-    petal.grown = Math.min(1, petal.grown + elapsed * 3);
+    const turn = (QUARTER * elapsed) / (TURNING_CHUNKS * this.chunkSeconds);
+    petal.angle = Math.max(petal.aim, petal.angle - turn);
+    petal.grown = Math.min(1, petal.grown + elapsed * 8);
     const sounding = Math.floor(place) === index;
     const age = Math.max(0, -ahead) / this.slots;
     const light = (sounding ? 1 : 0.85 - 0.75 * age) * petal.grown;
-    const color = sounding ? HEARD : blend(MADE, NOISE, Math.sin(petal.angle));
+    const bright = petal.heard ? Math.sqrt(petal.crossed / petal.heard / BRIGHT_CROSSINGS) : 0.5;
+    const made = blend(DARK, BRIGHT, Math.min(1, bright));
+    const color = sounding ? blend(HEARD, made, 0.25) : blend(made, NOISE, Math.sin(petal.angle));
     this.shape(petal, (ahead / this.slots) * TURN, light, color, this.side, sounding);
   }
 
@@ -142,14 +156,15 @@ export class Ring {
     context.rotate(petal.angle);
     context.translate(0, noise * length * 0.5);
     this.outline(petal, length, width, noise);
+    if (sounding) {
+      context.shadowColor = rgba(BRIGHT, 0.8);
+      context.shadowBlur = side * 0.04;
+    }
     context.fillStyle = rgba(color, light * (0.9 - 0.72 * noise));
     context.fill();
-    context.lineWidth = side * 0.0022;
-    context.strokeStyle = rgba(color, light * (0.35 + 0.6 * noise));
-    if (sounding) {
-      context.shadowColor = rgba(MADE, 0.9);
-      context.shadowBlur = side * 0.03;
-    }
+    context.shadowBlur = 0;
+    context.lineWidth = side * 0.0024;
+    context.strokeStyle = rgba(color, light * (0.35 + 0.65 * noise));
     context.stroke();
     context.restore();
   }
@@ -171,6 +186,14 @@ export class Ring {
     context.closePath();
   }
 
+  /** In a few words: the chunk that sounds, and the angle of the one in the making. */
+  caption() {
+    if (this.origin.cover) return "holding";
+    const turning = [...this.petals.values()].filter(({ angle }) => angle > 0.1);
+    const angle = turning.length ? Math.max(...turning.map((petal) => petal.angle)) : 0;
+    return `chunk ${Math.floor(this.heard)} · ${Math.round((angle * 180) / Math.PI)}°`;
+  }
+
   /** What a listener who cannot see the ring should know of it. */
   describe() {
     if (this.heard === null) return "The ring of chunks, not yet playing";
@@ -183,8 +206,8 @@ export class Ring {
   }
 }
 
-function blend(made, noise, share) {
-  return made.map((value, index) => Math.round(value + (noise[index] - value) * share));
+function blend(from, to, share) {
+  return from.map((value, index) => Math.round(value + (to[index] - value) * share));
 }
 
 function rgba([red, green, blue], alpha) {

@@ -3,7 +3,8 @@
 // Packets come in by their position in the feed; what was already received is ignored, a gap or a
 // new epoch is joined by a short crossfade. The buffer aims at `target` of audio in hand when the
 // next packet arrives: 80 ms at first, 5 ms more after each underrun, at most 500 ms. A clock that
-// drifts is followed by resampling within 0.1 %; audio beyond the aim is dropped, oldest first.
+// drifts is followed by resampling within 0.1 %; audio beyond the aim is dropped, oldest first. Of
+// the packets that a late joiner is sent again, only as much is kept as the aim asks for.
 
 const TARGET_FIRST_S = 0.08;
 const TARGET_STEP_S = 0.005;
@@ -43,7 +44,7 @@ class Player extends AudioWorkletProcessor {
     return this.written - this.at;
   }
 
-  push({ epoch, position, frames, samples }) {
+  push({ epoch, position, frames, samples, replay }) {
     let skip = 0;
     if (epoch === this.epoch) skip = Math.max(0, this.expected - position);
     if (skip >= frames) return;
@@ -53,7 +54,8 @@ class Player extends AudioWorkletProcessor {
     this.epoch = epoch;
     this.expected = position + frames;
     this.packet = frames;
-    if (this.fill > this.size - 2 * frames) this.drop(this.fill - this.target - frames);
+    const full = this.fill > this.size - 2 * frames;
+    if (full || (replay && this.playing)) this.drop(this.fill - this.target - frames);
     if (!this.playing && this.fill >= this.target + frames) this.start();
   }
 

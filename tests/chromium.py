@@ -1,0 +1,129 @@
+"""A headless Chromium, driven over its DevTools protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+OPTIONS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update",
+    "--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0",
+)  # fmt: skip
+
+
+OPEN = "location.href !== 'about:blank'"
+
+
+class Tab:
+    """One page: evaluate in it, and see what went wrong in it."""
+
+    def __init__(self, link: ClientConnection) -> None:
+        self.errors: list[str] = []
+        self._link = link
+        self._ids = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self.reading = asyncio.create_task(self._read())
+
+    async def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """One command of the protocol; its result."""
+        number = next(self._ids)
+        self._asked[number] = asyncio.get_running_loop().create_future()
+        await self._link.send(json.dumps({"id": number, "method": method, "params": parameters}))
+        return await asyncio.wait_for(self._asked[number], 60)
+
+    async def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression; promises are awaited."""
+        answer = await self.ask(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True,
+            userGesture=True,
+        )  # fmt: skip
+        assert "exceptionDetails" not in answer, answer
+        return answer.get("result", {}).get("value")  # none between two pages
+
+    async def until(self, expression: str, timeout_s: float = 60.0) -> Any:
+        """Wait until an expression is true, and return its value."""
+        async with asyncio.timeout(timeout_s):
+            while not (value := await self.evaluate(expression)):
+                await asyncio.sleep(0.1)
+        return value
+
+    async def resize(self, width: int, height: int, scale: float = 1, mobile: bool = False) -> None:
+        """Set the size of the view in CSS pixels."""
+        await self.ask(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height,
+            deviceScaleFactor=scale, mobile=mobile,
+        )  # fmt: skip
+
+    async def screenshot(self, path: Path) -> None:
+        """Write what is seen as a PNG file."""
+        answer = await self.ask("Page.captureScreenshot", format="png")
+        path.write_bytes(base64.b64decode(answer["data"]))
+
+    async def _read(self) -> None:
+        while True:
+            message = json.loads(await self._link.recv())
+            if message.get("id") in self._asked:
+                self._asked.pop(message["id"]).set_result(message.get("result", message))
+            elif message.get("method") == "Runtime.exceptionThrown":
+                self.errors.append(json.dumps(message["params"]["exceptionDetails"]))
+            elif message.get("method") in ("Runtime.consoleAPICalled", "Log.entryAdded"):
+                entry = message["params"].get("entry", message["params"])
+                if entry.get("type", entry.get("level")) in ("error", "warning"):
+                    self.errors.append(json.dumps(entry))
+
+
+@asynccontextmanager
+async def browsing(profile: Path, url: str) -> AsyncIterator[Tab]:
+    """A tab that has opened `url`, with an empty profile of its own."""
+    assert PROGRAM is not None
+    process = subprocess.Popen(
+        [PROGRAM, *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        async with connect(await _address(profile), max_size=None) as link:
+            tab = Tab(link)
+            for domain in ("Runtime", "Log", "Page"):
+                await tab.ask(f"{domain}.enable")
+            await tab.ask("Page.navigate", url=url)
+            try:
+                await tab.until(f"document.readyState === 'complete' && {OPEN}")
+                yield tab
+            finally:
+                tab.reading.cancel()
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def _address(profile: Path) -> str:
+    """The DevTools address of the first page, as soon as there is one."""
+    async with asyncio.timeout(60):
+        while True:
+            await asyncio.sleep(0.1)
+            try:
+                port = (profile / "DevToolsActivePort").read_text().split()[0]
+                pages = await asyncio.to_thread(_list, port)
+                return next(
+                    page["webSocketDebuggerUrl"] for page in pages if page["type"] == "page"
+                )
+            except (OSError, IndexError, StopIteration):
+                continue
+
+
+def _list(port: str) -> list[dict[str, str]]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=10) as answer:
+        return list(json.load(answer))
