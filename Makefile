@@ -10,7 +10,8 @@ OTHER := $(if $(filter gpu,$(RUNTIME)),cpu,gpu)
 ARGS ?=
 
 # The recipe: where it works, and how long. DATA= trains on a folder of recordings
-# instead of the corpus, INIT= starts from a bundle instead of from nothing.
+# instead of the corpus, INIT= starts from the networks of another such place (RUNS, or what
+# export.restore wrote) instead of from nothing.
 RUNS ?= runs
 SONGS ?= 260
 SCORES ?=
@@ -20,9 +21,15 @@ AUTOENCODER_MINUTES ?= 240
 ADVERSARIAL_MINUTES ?= 80
 VELOCITY_MINUTES ?= 480
 INIT ?=
-INIT_AUTOENCODER ?= $(INIT)
-INIT_VELOCITY ?= $(INIT)
+INIT_AUTOENCODER ?= $(if $(INIT),$(INIT)/autoencoder)
+INIT_VELOCITY ?= $(if $(INIT),$(INIT)/velocity)
 BUNDLE ?= $(RUNS)/bundle
+
+# Fine-tuning on DATA= works in $(TUNING) and ends in the bundle $(FINETUNED).
+SHIPPED ?= engine/bundles/live
+TUNING ?= $(RUNS)/finetune
+FINETUNED ?= $(RUNS)/finetuned
+FINETUNE_MINUTES ?= 60
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -33,7 +40,7 @@ TEST := $(VENV)/.test-$(RUNTIME)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help play test style types layers bench quality clean \
-	train corpus train-autoencoder train-velocity export
+	train corpus train-autoencoder train-velocity export finetune
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -89,6 +96,17 @@ train-velocity: $(TRAIN) ## train the velocity network; resumes after a stop
 export: $(TRAIN) ## write the bundle and compare it with torch
 	$(BIN)/python -m export --autoencoder $(RUNS)/autoencoder --velocity $(RUNS)/velocity \
 		--out $(BUNDLE) $(if $(DATA),--trained-on 'a folder of recordings') $(ARGS)
+
+finetune: $(TRAIN) ## fine-tune the shipped networks on DATA=folder; resumes after a stop
+	@test -d '$(DATA)' || { echo 'finetune: no folder "$(DATA)"; say DATA=folder of recordings' >&2; exit 2; }
+	$(BIN)/python -m model.corpus.prepare --data '$(DATA)' --out $(TUNING)/data
+	$(BIN)/python -m export.restore --bundle $(SHIPPED) --out $(TUNING)/shipped
+	$(BIN)/python -m model.train_velocity --data $(TUNING)/data --out $(TUNING)/velocity \
+		--autoencoder $(TUNING)/shipped/autoencoder --init $(TUNING)/shipped/velocity \
+		--lr 2e-4 --minutes $(FINETUNE_MINUTES) $(ARGS)
+	$(BIN)/python -m export --autoencoder $(TUNING)/shipped/autoencoder \
+		--velocity $(TUNING)/velocity --out $(FINETUNED) --name finetuned \
+		--trained-on 'The corpus of the shipped networks, then a folder of recordings.'
 
 clean: ## remove the environment and the caches; runs stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \

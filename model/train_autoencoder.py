@@ -8,7 +8,7 @@ Resumable: run the same command again.
 from __future__ import annotations
 
 import argparse
-import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,8 @@ from model import losses
 from model.autoencoder import LiveAutoencoder
 from model.corpus.dataset import Songs
 from model.discriminators import Discriminators, both
-from model.presets import PRESETS, Preset
-from model.training import Average, Budget, Run, clip_and_step, tensor, use_cores
+from model.presets import PRESETS, AutoencoderPreset, Preset
+from model.training import Average, Budget, Run, clip_and_step, cores, tensor
 
 STFTS = (losses.Stft(2048, 2048, 512), losses.Stft(1024, 1024, 256), losses.Stft(256, 256, 64))
 
@@ -33,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, help="run folder, resumed if it exists")
     p.add_argument("--preset", choices=[n for n in PRESETS if n != "paper"], default="live")
     p.add_argument("--init", type=Path, help="run folder whose weights to start from")
+    p.add_argument("--keep-latents", action="store_true",
+                   help="train the decoder of --init only; its latents stay")  # fmt: skip
     p.add_argument("--steps", type=int, default=20_000)
     p.add_argument("--minutes", type=float, default=60.0)
     p.add_argument("--adversarial-minutes", type=float, default=0.0)
@@ -122,8 +124,10 @@ def validate(network: LiveAutoencoder, windows: Windows, run: Run, rate_hz: int)
 def train(network: LiveAutoencoder, windows: Windows, run: Run, args: argparse.Namespace) -> None:
     """The first stage: spectra and KL."""
     rate_hz = network.preset.sample_rate_hz
+    network.encoder.requires_grad_(not args.keep_latents)
     average = Average(network, 0.998)
-    optimiser = torch.optim.AdamW(network.parameters(), args.lr, betas=(0.8, 0.99))
+    learning = [p for p in network.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(learning, args.lr, betas=(0.8, 0.99))
     parts = {"network": network, "average": average.network, "optimiser": optimiser}
     if run.load(parts) and run.finished:
         return  # the statistics are part of the latents by now and must not move
@@ -142,7 +146,8 @@ def train(network: LiveAutoencoder, windows: Windows, run: Run, args: argparse.N
             bar.set_postfix_str(f"loss {loss.item():.3f}, held-out mel error {error:.2f} dB")
         if run.due():
             run.save(parts, preset=args.preset)
-    set_statistics(average.network, windows)
+    if not args.keep_latents:
+        set_statistics(average.network, windows)
     validate(average.network, windows, run, rate_hz)
     run.save(parts, preset=args.preset)
     run.plot(["mel_error_db", "kl"])
@@ -202,25 +207,29 @@ def load_autoencoder(folder: Path) -> tuple[LiveAutoencoder, Preset]:
     return network.eval(), preset
 
 
+def window_samples(preset: AutoencoderPreset, seconds: float) -> int:
+    """Samples of a training window: whole latent frames, at least `seconds`."""
+    frames = math.ceil(seconds * preset.sample_rate_hz / preset.frame_samples)
+    return frames * preset.frame_samples
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run both stages."""
     args = parser().parse_args(argv)
-    generator = use_cores(args.threads, args.seed)
+    if args.keep_latents and not args.init:
+        raise SystemExit("--keep-latents keeps those of --init RUN: name one")
     preset = PRESETS[args.preset].autoencoder
-    frames = itertools.count(1)
-    samples = next(
-        n * preset.frame_samples for n in frames
-        if n * preset.frame_samples >= args.seconds * preset.sample_rate_hz
-    )  # fmt: skip
-    windows = Windows(Songs(args.data), samples, generator)
+    samples = window_samples(preset, args.seconds)
     network = LiveAutoencoder(preset)
     if args.init:
         network.load_state_dict(load_autoencoder(args.init)[0].state_dict())
-    train(network, windows, Run(args.out, Budget(args.steps, args.minutes)), args)
-    if args.adversarial_minutes:
-        network, _ = load_autoencoder(args.out)
-        run = Run(args.out / "adversarial", Budget(10**9, args.adversarial_minutes))
-        train_adversarial(network.train(), windows, run, args)
+    with cores(args.threads, args.seed) as generator:
+        windows = Windows(Songs(args.data), samples, generator)
+        train(network, windows, Run(args.out, Budget(args.steps, args.minutes)), args)
+        if args.adversarial_minutes:
+            network, _ = load_autoencoder(args.out)
+            run = Run(args.out / "adversarial", Budget(10**9, args.adversarial_minutes))
+            train_adversarial(network.train(), windows, run, args)
     return 0
 
 

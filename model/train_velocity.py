@@ -29,7 +29,7 @@ from model.patterns import (
 from model.presets import PRESETS, Preset, VelocityPreset
 from model.sampling import continued
 from model.train_autoencoder import load_autoencoder
-from model.training import Average, Budget, Run, clip_and_step, tensor, use_cores
+from model.training import Average, Budget, Run, clip_and_step, cores, tensor
 from model.velocity import VelocityNetwork
 
 OWN_ANGLES = (0.4, 1.3)
@@ -67,6 +67,9 @@ class Latents:
             np.savez(cache, allow_pickle=False, **encode_corpus(songs, autoencoder))
         with np.load(cache) as stored:
             every = {name: torch.from_numpy(stored[name].astype(np.float32)) for name in stored}
+        strange = [song.name for song in songs.songs if song.name not in every]
+        if strange:
+            raise SystemExit(f"{cache} holds other songs, not {strange[0]}: name another --out")
         self.songs = {split: [every[s.name] for s in songs.split(split)] for split in
                       ("train", "valid")}  # fmt: skip
 
@@ -236,14 +239,14 @@ def load_velocity(folder: Path) -> tuple[VelocityNetwork, Preset, str]:
 def main(argv: list[str] | None = None) -> int:
     """Encode the corpus and train."""
     args = parser().parse_args(argv)
-    rng = use_cores(args.threads, args.seed)
     autoencoder, preset = load_autoencoder(args.autoencoder)
     run = Run(args.out, Budget(args.steps, args.minutes, warmup=200))
     data = Latents(Songs(args.data), autoencoder, args.out / "latents.npz")
-    network = VelocityNetwork(replace(preset.velocity, dim=preset.autoencoder.dim))
-    if args.init:
-        network.load_state_dict(load_velocity(args.init)[0].state_dict())
-    train(network, autoencoder, data, run, rng, args, preset.name)
+    with cores(args.threads, args.seed) as rng:
+        network = VelocityNetwork(replace(preset.velocity, dim=preset.autoencoder.dim))
+        if args.init:
+            network.load_state_dict(load_velocity(args.init)[0].state_dict())
+        train(network, autoencoder, data, run, rng, args, preset.name)
     return 0
 
 

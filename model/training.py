@@ -13,6 +13,7 @@ import math
 import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -185,9 +186,16 @@ def tensor(audio: NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(audio)).transpose(-1, -2).contiguous()
 
 
-def use_cores(threads: int, seed: int) -> np.random.Generator:
-    """Set torch's threads and every seed; the generator that draws training windows."""
+@contextmanager
+def cores(threads: int, seed: int) -> Iterator[np.random.Generator]:
+    """Inside: torch's threads and seeds set, denormals flushed; gives what draws the windows.
+
+    Denormals are flushed for the whole process, so the end of the training ends that too.
+    """
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
     torch.manual_seed(seed)
-    return np.random.default_rng(seed)
+    torch.set_flush_denormal(True)
+    try:
+        yield np.random.default_rng(seed)
+    finally:
+        torch.set_flush_denormal(False)

@@ -24,6 +24,7 @@ from export.pack import (
     Networks,
     golden_latents,
     pack,
+    preset_name,
     refuse_occupied,
     replace_folder,
     training_figures,
@@ -44,6 +45,7 @@ def test_the_bundle_opens_and_says_what_it_is() -> None:
     assert {"LICENSE", "MODEL_CARD.md", "weights.data"} <= set(manifest.files)
     assert float(manifest.measured["parity.velocity.ort_torch"]) < 1e-4
     assert float(manifest.measured["half.decoder"]) < 0.01
+    assert manifest.measured["preset"] == "tiny"
 
 
 def test_the_golden_chunks_are_those_of_torch() -> None:
@@ -94,6 +96,11 @@ def test_networks_of_different_latents_are_refused() -> None:
     other = LiveAutoencoder(replace(TINY.autoencoder, dim=9))
     with pytest.raises(UsageError, match="9 values a frame, the velocity network reads 8"):
         Networks(other, pair.velocity, "cached")
+
+
+def test_only_the_sizes_of_a_preset_have_its_name() -> None:
+    assert preset_name(networks()) == {"preset": "tiny"}
+    assert preset_name(networks(merged=(4, 2))) == {}
 
 
 def test_a_failed_export_leaves_the_bundle_before_it(tmp_path: Path) -> None:

@@ -20,11 +20,10 @@ from engine.bundle import Bundle, seal
 from engine.errors import BundleError, UsageError
 from export import __main__ as export_command
 from export import restore as command
-from export.pack import Label, Networks, pack
+from export.pack import Networks
 from export.restore import filled, read_weights, restore, write
-from export.weights import NAMES
+from export.weights import NAMES, round_to_half
 from model import train_autoencoder, train_velocity
-from model.autoencoder import LiveAutoencoder
 from model.corpus import prepare
 from model.presets import TINY
 from model.sampling import CachedSampler
@@ -74,18 +73,6 @@ def test_the_restored_networks_say_the_same() -> None:
         sound, _ = nets.autoencoder.step(chunk, nets.autoencoder.decoder.initial_states())
         said.append((latents, chunk, sound))
     assert all(torch.equal(one, other) for one, other in zip(*said, strict=True))
-
-
-def test_trained_weights_that_are_all_different_come_back_too(tmp_path: Path) -> None:
-    pair = networks("window")
-    with torch.no_grad():
-        for parameter in (*pair.autoencoder.parameters(), *pair.velocity.parameters()):
-            parameter += 0.01 * torch.randn_like(parameter)
-    bundle = pack(pair, tmp_path / "bundle", Label(), accelerator=False, say=lambda line: None)
-    restored, _ = restore(bundle)
-    assert restored.context == "window"
-    for name, network in both(restored).items():
-        assert_same_weights(network, both(pair)[name])
 
 
 def test_the_run_folders_are_what_training_starts_from(
@@ -175,6 +162,11 @@ def test_no_bundle_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "restore: " in capsys.readouterr().err
 
 
+def moved(one: nn.Linear, other: nn.Linear) -> float:
+    """Largest difference of two weights: none that begin apart come as close as 0.01."""
+    return float((one.weight - other.weight).detach().abs().max())
+
+
 def recordings(folder: Path) -> Path:
     """Three made-up recordings of chords that come and go, each 8 s at 8 kHz."""
     folder.mkdir()
@@ -203,8 +195,10 @@ def test_the_whole_way_from_a_bundle_and_recordings_to_a_bundle(tmp_path: Path) 
     ]) == 0  # fmt: skip
     restored, _ = restore(Bundle.open(tmp_path / "tuned"))
     assert_same_weights(restored.autoencoder, pair.autoencoder)
-    change = (restored.velocity.enter.weight - pair.velocity.enter.weight).abs().max()
-    assert 0 < float(change) < 0.01, "it started from the shipped weights and moved"
+    trained, _, _ = train_velocity.load_velocity(tuned)
+    round_to_half(trained)
+    assert_same_weights(restored.velocity, trained)
+    assert 0 < moved(trained.enter, pair.velocity.enter) < 0.01
 
 
 def test_the_autoencoder_starts_from_restored_weights(tmp_path: Path) -> None:
@@ -218,8 +212,6 @@ def test_the_autoencoder_starts_from_restored_weights(tmp_path: Path) -> None:
                  "--threads", "1", "--init", f"{tmp_path}/shipped/autoencoder"]  # fmt: skip
     assert train_autoencoder.main([*arguments, "--out", f"{out}"]) == 0
     tuned, _ = train_autoencoder.load_autoencoder(out)
-    assert isinstance(tuned, LiveAutoencoder)
-    change = (tuned.encoder.enter.weight - pair.autoencoder.encoder.enter.weight).abs().max()
-    assert float(change) < 0.01
+    assert moved(tuned.encoder.enter, pair.autoencoder.encoder.enter) < 0.01
     with pytest.raises(SystemExit, match="holds no training: name it as --init"):
         train_autoencoder.main([*arguments, "--out", f"{tmp_path}/shipped/autoencoder"])

@@ -17,7 +17,14 @@ from engine.spec import TensorSpec
 from export.graphs import Feeds, Graph
 from export.onnx_graph import to_onnx
 from export.parity import in_onnxruntime
-from export.weights import Pool, as_half, refuse_unusable, round_to_half
+from export.weights import (
+    Pool,
+    as_half,
+    named_weights,
+    note_names,
+    refuse_unusable,
+    round_to_half,
+)
 
 
 class Product(nn.Module):
@@ -27,6 +34,19 @@ class Product(nn.Module):
 
     def forward(self, feeds: Feeds) -> Feeds:
         return {"y": self.linear(feeds["x"])}
+
+
+class Twins(nn.Module):
+    """Two equal layers, and a weight that the output does not know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(32, 32), nn.Linear(32, 32)
+        self.second.load_state_dict(self.first.state_dict())
+        self.idle = nn.Parameter(torch.randn(7))
+
+    def forward(self, feeds: Feeds) -> Feeds:
+        return {"y": self.second(self.first(feeds["x"]))}
 
 
 def product(module: nn.Module) -> Graph:
@@ -85,3 +105,23 @@ def test_pooled_models_share_their_weights_and_compute_the_same(tmp_path: Path) 
     for name in ("one", "two"):
         found = in_onnxruntime(tmp_path / f"{name}.onnx")({"x": x.numpy()})["y"]
         assert np.allclose(found, wanted, atol=1e-6)
+
+
+def test_weights_keep_their_names_where_transposed_and_stored_once(tmp_path: Path) -> None:
+    module = Twins()
+    round_to_half(module)
+    model = to_onnx(product(module), 1, scan=True)
+    note_names(model, module)
+    pool = Pool(tmp_path / "weights.data")
+    pool.take(model)
+    ir.save(model, tmp_path / "twins.onnx")
+    pool.write()
+    found = named_weights(ir.load(tmp_path / "twins.onnx"))
+    wanted = {name: x.numpy() for name, x in module.state_dict().items() if name != "idle"}
+    assert found.keys() == wanted.keys()
+    assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+
+
+def test_a_graph_without_names_is_refused() -> None:
+    with pytest.raises(BundleError, match="does not say where its weights lie"):
+        named_weights(to_onnx(product(Product()), 1, scan=True))

@@ -11,7 +11,9 @@ import soundfile
 import torch
 
 from model import train_autoencoder, train_velocity
-from model.corpus.dataset import prepare
+from model.autoencoder import LiveAutoencoder
+from model.corpus.dataset import Songs, prepare
+from model.presets import TINY
 from model.training import Average, Budget, Run
 
 
@@ -44,6 +46,14 @@ def test_a_run_resumes_where_it_was_saved(tmp_path: Path) -> None:
     assert (again.step, again.seconds) == (4, 2.5)
     assert torch.equal(other.weight, network.weight)
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_weights_alone_are_no_run_to_resume(tmp_path: Path) -> None:
+    network = torch.nn.Linear(2, 1)
+    run = Run(tmp_path, Budget(10, 5.0))
+    run.save({"average": network}, preset="tiny")
+    with pytest.raises(SystemExit, match="name it as --init"):
+        run.load({"network": network, "average": network})
 
 
 def songs(folder: Path, seconds: float = 12.0, count: int = 4) -> Path:
@@ -105,3 +115,10 @@ def test_songs_too_short_for_a_window_are_named(tmp_path: Path) -> None:
         train_velocity.main(
             [*common, "--autoencoder", str(first), "--out", str(tmp_path / "v"), "--chunks", "999"]
         )
+
+
+def test_latents_of_other_songs_are_not_taken(tmp_path: Path) -> None:
+    data = Songs(songs(tmp_path))
+    np.savez(tmp_path / "latents.npz", **{"else.wav": np.zeros((9, 8), np.float16)})
+    with pytest.raises(SystemExit, match=r"holds other songs, not 0\.wav"):
+        train_velocity.Latents(data, LiveAutoencoder(TINY.autoencoder), tmp_path / "latents.npz")

@@ -186,7 +186,7 @@ class Feed:
         return self.position + music_sample - self.ring.read_samples
 
     def heard_at(self, control: ControlSpec, newest_index: int | None, chunk_samples: int) -> int:
-        """Sample of the feed from which a control that is set now will be heard.
+        """Sample of the feed from which a control that is set now will be heard, at the earliest.
 
         Hands act on the next packet; `hold` on the next block of the ring; ideas on the next
         chunk to enter the window, one behind `newest_index`, the newest that is there by now.

@@ -18,7 +18,7 @@ export class Meter {
   show({ peak, rms }) {
     this.peak = Math.max(decibels(peak), this.peak - 0.7);
     const level = Math.max(FLOOR_DB, decibels(rms));
-    this.bar.style.transform = `scaleX(${1 - level / FLOOR_DB})`;
+    this.bar.style.clipPath = `inset(0 ${(100 * level) / FLOOR_DB}% 0 0)`;
     this.mark.style.left = `${100 * Math.max(0, Math.min(0.998, 1 - this.peak / FLOOR_DB))}%`;
     this.element.setAttribute("aria-valuenow", Math.round(level));
   }
