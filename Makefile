@@ -17,9 +17,11 @@ SONGS ?= 260
 SCORES ?=
 DATA ?=
 PRESET ?= live
-AUTOENCODER_MINUTES ?= 240
-ADVERSARIAL_MINUTES ?= 80
-VELOCITY_MINUTES ?= 480
+SEED ?= 1
+HELD_OUT_SEED ?= 99
+AUTOENCODER_MINUTES ?= 60
+ADVERSARIAL_MINUTES ?= 0
+VELOCITY_MINUTES ?= 60
 INIT ?=
 INIT_AUTOENCODER ?= $(if $(INIT),$(INIT)/autoencoder)
 INIT_VELOCITY ?= $(if $(INIT),$(INIT)/velocity)
@@ -64,8 +66,11 @@ layers: $(TEST) ## import-linter: the floors
 bench: $(PLAY) ## latency, real-time factor, misses
 	$(BIN)/perpetuo bench $(ARGS)
 
-quality: $(TRAIN) ## the quality report: autoencoder, continuations, seam, drift
-	$(BIN)/python -m bench.quality --data $(RUNS)/data $(ARGS)
+quality: $(TRAIN) $(VENV)/.apt-corpus ## the quality report on 48 songs nothing was trained on
+	$(BIN)/python -m model.corpus --out $(RUNS)/held-out/corpus --songs 48 \
+		--seed $(HELD_OUT_SEED) --no-stems
+	$(BIN)/python -m model.corpus.prepare --data $(RUNS)/held-out/corpus --out $(RUNS)/held-out/data
+	$(BIN)/python -m bench.quality --data $(RUNS)/held-out/data --split all $(ARGS)
 
 train: ## the whole recipe: the next four, one after the other
 	$(MAKE) --no-print-directory corpus
@@ -75,7 +80,8 @@ train: ## the whole recipe: the next four, one after the other
 
 ifeq ($(DATA),)
 corpus: $(TRAIN) $(VENV)/.apt-corpus ## compose, render and prepare the corpus, or prepare DATA=folder
-	$(BIN)/python -m model.corpus --out $(RUNS)/corpus --songs $(SONGS) $(if $(SCORES),--scores '$(SCORES)')
+	$(BIN)/python -m model.corpus --out $(RUNS)/corpus --songs $(SONGS) --seed $(SEED) --no-stems \
+		$(if $(SCORES),--scores '$(SCORES)')
 	$(BIN)/python -m model.corpus.prepare --data $(RUNS)/corpus --out $(RUNS)/data
 else
 corpus: $(TRAIN)
