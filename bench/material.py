@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import soxr
-from engine.takes import read_take
 
 from bench.spectra import Array, mono
 from engine.errors import TakeError
+from engine.takes import read_take
 from model.corpus.dataset import Entry, Songs
 
 

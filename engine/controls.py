@@ -77,8 +77,8 @@ def _inside(spec: ControlSpec, value: float) -> bool:
     return inside and (not spec.whole or math.floor(value) == value)
 
 
-def default_controls(ladder: LadderSpec) -> tuple[ControlSpec, ...]:
-    """The controls that every bundle has."""
+def default_controls(ladder: LadderSpec, temperature: float = 1.0) -> tuple[ControlSpec, ...]:
+    """The controls that every bundle has; `temperature` is where that one starts."""
     most_steps = max(4 * ladder.steps, 20 * ladder.depth)
     return (
         ControlSpec("gain_db", "hand", -60.0, 6.0, 0.0, "dB"),
@@ -88,5 +88,5 @@ def default_controls(ladder: LadderSpec) -> tuple[ControlSpec, ...]:
         ControlSpec("panic", "hand", 0.0, 1.0, 0.0, "", whole=True),
         ControlSpec("seed", "idea", 0.0, 2.0**31 - 1, 0.0, "", whole=True),
         ControlSpec("steps", "idea", ladder.depth, most_steps, ladder.steps, "", whole=True),
-        ControlSpec("temperature", "idea", 0.7, 1.2, 1.0, ""),
+        ControlSpec("temperature", "idea", 0.7, 1.2, temperature, ""),
     )

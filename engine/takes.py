@@ -21,6 +21,10 @@ RATES_HZ = (1000, 768_000)
 SILENT_LEVEL = 1e-4
 """Peak below which a take is called silent: −80 dB."""
 
+END_WINDOW_S = 0.2
+END_DB = -30.0
+"""An end this far below the loudest moment of a take is a fade or silence, not music."""
+
 
 @dataclass(frozen=True, slots=True)
 class Take:
@@ -33,8 +37,9 @@ class Take:
 def read_take(path: Path | str, sample_rate_hz: int, channels: int) -> Take:
     """The end of any file that soundfile reads, resampled and mixed.
 
-    Samples that are not finite become 0, levels over full scale are scaled down, a silent take
-    is allowed; each is noted. TakeError in one line for what cannot be continued.
+    Samples that are not finite become 0, levels over full scale are scaled down, a silent or
+    fading end is left out, a silent take is allowed; each is noted. TakeError in one line for
+    what cannot be continued.
     """
     path = Path(path)
     notes: list[str] = []
@@ -52,6 +57,8 @@ def read_take(path: Path | str, sample_rate_hz: int, channels: int) -> Take:
         audio = audio / np.float32(peak)
     if peak < SILENT_LEVEL:
         notes.append("it is silent: what follows is free")
+    else:
+        audio = _to_the_last_music(audio, sample_rate_hz, notes)
     return Take(np.ascontiguousarray(audio, np.float32), notes)
 
 
@@ -104,3 +111,19 @@ def _mixed(audio: Floats, channels: int, notes: list[str]) -> Floats:
         return mono
     mixed: Floats = 0.5 * (audio[:, :channels] + audio[:, channels:].mean(axis=1, keepdims=True))
     return mixed
+
+
+def _to_the_last_music(audio: Floats, sample_rate_hz: int, notes: list[str]) -> Floats:
+    """The take up to where its level last came near its loudest; all of it if it is very short."""
+    window = round(END_WINDOW_S * sample_rate_hz)
+    count = audio.shape[0] // window
+    if not count:
+        return audio
+    start = audio.shape[0] - count * window  # windows are counted from the end
+    power = np.square(audio[start:]).reshape(count, -1).mean(axis=1)
+    loud = np.flatnonzero(power >= power.max() * 10 ** (END_DB / 10))
+    end = start + (int(loud[-1]) + 1) * window
+    if end < audio.shape[0]:
+        left_out_s = (audio.shape[0] - end) / sample_rate_hz
+        notes.append(f"goes on from {left_out_s:.1f} s before its end, where the music fades")
+    return audio[:end]

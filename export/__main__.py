@@ -25,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--name", default="live")
     p.add_argument("--version", default="0.1.0", help="version of the bundle")
     p.add_argument("--steps", type=int, default=10, help="passes a chunk")
+    p.add_argument("--temperature", type=float, default=1.0, help="noise scale, by measurement")
     p.add_argument("--trained-on", default=OWN_CORPUS, help="for the manifest and the model card")
     p.add_argument("--note", type=Path, help="markdown to append to the model card")
     p.add_argument("--cpu-only", action="store_true", help="leave the accelerator form out")
@@ -64,6 +65,7 @@ def main(argv: list[str] | None = None) -> int:
             name=args.name, version=args.version, trained_on=args.trained_on,
             note=args.note.read_text() if args.note else "",
             ladder=LadderSpec(args.steps, 1, fallback_steps(args.steps)),
+            temperature=args.temperature,
         )  # fmt: skip
         measured = {
             **training_figures(args.autoencoder, "autoencoder"),

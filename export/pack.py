@@ -58,6 +58,7 @@ class Label:
     name: str = "live"
     version: str = "0.1.0"
     licence: str = "Apache-2.0"
+    temperature: float = 1.0  # scale of the noise that chunks begin as
     trained_on: str = ""
     note: str = ""
     ladder: LadderSpec = LADDER
@@ -216,7 +217,7 @@ def describe(
         ),
         ladder=label.ladder,
         conditions=velocity.conditions,
-        controls=default_controls(label.ladder),
+        controls=default_controls(label.ladder, label.temperature),
         graphs=graphs,
         files={},
         trained_on=label.trained_on,

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from ctypes.util import find_library
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -63,6 +64,12 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
     fake = FakePortAudio()
     monkeypatch.setattr(device, "_sounddevice", lambda: fake)
     return fake
+
+
+@dataclass(frozen=True)
+class Jack:
+    server: subprocess.Popen[bytes]
+    environment: dict[str, str]
 
 
 def ramp(start: int, count: int) -> np.ndarray:
@@ -197,7 +204,7 @@ def test_resampling_ends_with_its_source_and_goes_on_with_it() -> None:
 
 # ---- a real PortAudio on JACK's dummy device -------------------------------------------------
 
-CLIENT = """
+PLAY = """
 import json, sys, time
 import numpy as np
 from engine.ring import AudioRing
@@ -215,7 +222,7 @@ def fill(out):
     heard.append(out[:, 0].copy())
 sink._fill = fill
 with sink:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while ring.shortfalls == 0 and time.monotonic() < deadline:
         time.sleep(0.05)
     status = sink.status()
@@ -225,44 +232,69 @@ exact = bool((audio[:wanted] == np.arange(1, wanted + 1)).all()) if len(audio) >
 print(json.dumps({
     "devices": [found.name for found in list_devices()], "exact": exact,
     "callbacks": status.callbacks, "shortfalls": ring.shortfalls, "rate": status.sample_rate_hz,
-}))
+}), flush=True)
 """
+
+OUTLIVE = """
+import json, sys, time
+from engine.ring import AudioRing
+from engine.sinks.device import DeviceSink
+from engine.spec import AudioSpec
+
+with DeviceSink(AudioSpec(24000, 1), ring=AudioRing(24000, 1)) as sink:
+    while sink.callbacks < 10:
+        time.sleep(0.05)
+    print("playing", flush=True)
+    while sink.status().silent_s < 1:
+        time.sleep(0.05)
+print("closed", flush=True)
+"""
+
+LISTED = "from engine.sinks.device import list_devices; raise SystemExit(not list_devices())"
+
+ONE_NAME = "perpetuo-test"
+"""JACK remembers eight names of servers that were killed; one of our own is used again."""
 
 
 @pytest.fixture
-def jack() -> Iterator[dict[str, str]]:
-    """A JACK server without hardware; the environment in which its clients run."""
+def jack() -> Iterator[Jack]:
+    """A JACK server without hardware, and the environment in which its clients run."""
     if shutil.which("jackd") is None or find_library("portaudio") is None:
         pytest.skip("needs: apt install --no-install-recommends jackd2 libportaudio2")
-    name = f"perpetuo-{os.getpid()}"
     own = {"JACK_NO_AUDIO_RESERVATION": "1", "JACK_NO_START_SERVER": "1"}
-    environment = {**os.environ, **own, "JACK_DEFAULT_SERVER": name}
+    environment = {**os.environ, **own, "JACK_DEFAULT_SERVER": ONE_NAME}
+    patience = ["-t", "10000"]  # ms until a client that is late is sent away
     server = subprocess.Popen(
-        ["jackd", "-r", "-n", name, "-d", "dummy", "-r", "24000", "-p", "240"],
+        ["jackd", "-r", "-n", ONE_NAME, *patience, "-d", "dummy", "-r", "24000", "-p", "240"],
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        yield environment
+        for _ in range(60):
+            if subprocess.run([sys.executable, "-c", LISTED], env=environment).returncode == 0:
+                break
+            assert server.poll() is None, "jackd ended; are there leftovers in /dev/shm?"
+            time.sleep(0.3)
+        yield Jack(server, environment)
     finally:
-        server.kill()
-        server.wait()
+        server.terminate()
+        server.wait(30)
 
 
-def play_on_jack(environment: dict[str, str], rate_hz: int) -> dict[str, Any]:
-    """What the client tells; it is started again until the server is up."""
-    for _ in range(20):
-        done = subprocess.run(
-            [sys.executable, "-c", CLIENT, str(rate_hz)],
-            env=environment, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-        if "no sound output" not in done.stderr:
-            break
-        time.sleep(0.3)
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+def client(jack: Jack, script: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *arguments], env=jack.environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
 
 
-def test_on_jack_every_sample_of_the_ring_is_played(jack: dict[str, str]) -> None:
+def play_on_jack(jack: Jack, rate_hz: int) -> dict[str, Any]:
+    """What the client tells of a second of audio at that rate."""
+    out, errors = client(jack, PLAY, str(rate_hz)).communicate(timeout=120)
+    assert out, errors
+    return dict(json.loads(out.splitlines()[-1]))
+
+
+def test_on_jack_every_sample_of_the_ring_is_played(jack: Jack) -> None:
     told = play_on_jack(jack, 24000)
     assert told["devices"] == ["system"]
     assert told["exact"]
@@ -270,7 +302,17 @@ def test_on_jack_every_sample_of_the_ring_is_played(jack: dict[str, str]) -> Non
     assert told["shortfalls"] == 1  # the ring was not filled again
 
 
-def test_on_jack_another_rate_is_resampled(jack: dict[str, str]) -> None:
+def test_on_jack_another_rate_is_resampled(jack: Jack) -> None:
     told = play_on_jack(jack, 16000)
     assert told["rate"] == 24000
     assert told["callbacks"] >= 100
+
+
+def test_when_the_sound_server_dies_the_process_can_still_end(jack: Jack) -> None:
+    """PortAudio raises nothing and hangs in its farewells: the life sign and the exit must work."""
+    playing = client(jack, OUTLIVE)
+    assert playing.stdout is not None
+    assert playing.stdout.readline() == "playing\n"
+    jack.server.kill()
+    out, errors = playing.communicate(timeout=60)
+    assert (out, playing.returncode) == ("closed\n", 0), errors

@@ -129,3 +129,21 @@ def test_a_damaged_file_is_read_or_refused_never_worse(tmp_path: Path, data: st.
     else:
         assert np.isfinite(take.audio).all()
         assert np.abs(take.audio).max() <= 1.0
+
+
+def test_music_goes_on_from_before_a_fading_end(tmp_path: Path) -> None:
+    t = np.arange(4 * 8000) / 8000
+    sound = 0.5 * np.sin(2 * np.pi * 440 * t)
+    sound[2 * 8000 :] *= np.exp(-8 * (t[2 * 8000 :] - 2))
+    soundfile.write(tmp_path / "fades.wav", np.concatenate([sound, np.zeros(8000)]), 8000)
+    take = read_take(tmp_path / "fades.wav", 8000, 1)
+    assert 2.0 <= take.audio.shape[0] / 8000 <= 2.8
+    assert any("where the music fades" in note for note in take.notes)
+
+
+def test_a_quiet_moment_inside_and_a_short_take_are_kept(tmp_path: Path) -> None:
+    sound = np.concatenate([np.full(8000, 0.5), np.zeros(8000), np.full(8000, 0.5)])
+    soundfile.write(tmp_path / "pause.wav", sound, 8000)
+    soundfile.write(tmp_path / "short.wav", sound[:80], 8000)
+    assert read_take(tmp_path / "pause.wav", 8000, 1).audio.shape[0] == 24000
+    assert read_take(tmp_path / "short.wav", 8000, 1).audio.shape[0] == 80

@@ -11,6 +11,7 @@ time is the life sign: when a sound server dies, PortAudio raises nothing, the c
 
 from __future__ import annotations
 
+import atexit
 import threading
 from dataclasses import dataclass
 from time import monotonic
@@ -158,6 +159,8 @@ class DeviceSink:
         ending = threading.Thread(target=self._stream.close, daemon=True)
         ending.start()
         ending.join(PATIENCE_S)
+        if ending.is_alive():  # PortAudio's own farewell at exit would hang as well
+            atexit.unregister(getattr(_sounddevice(), "_exit_handler", self.close))
 
     def play(self, audio: Floats) -> None:
         """Push float32[samples, channels] at the audio's own pace; never waits."""
