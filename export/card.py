@@ -41,8 +41,8 @@ torch, and both against float64. `half` figures are what rounding the weights to
 changes, relative RMS. `training` figures are the last line of each training log.
 
 ## Limits
-It continues the texture, key and pulse of what it hears, and plans no form: sections and endings
-are not its business. It knows the styles it was trained on; other music is pulled towards them.
+It continues from the sound of the last seconds and plans no form: sections and endings are not its
+business. It knows the styles it was trained on; other music is pulled towards them.
 It is no source separator, no transcriber, and it sings no words.
 """
 
