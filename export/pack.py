@@ -22,10 +22,9 @@ from torch import nn
 
 from engine.backends import open_backend
 from engine.bundle import MANIFEST, Bundle, seal
-from engine.controls import Controls, default_controls
+from engine.controls import default_controls
 from engine.errors import UsageError
-from engine.generator import Generator
-from engine.session import Floats
+from engine.generator import golden_latents
 from engine.spec import (
     AudioSpec,
     ContextSpec,
@@ -230,18 +229,9 @@ def play_golden(folder: Path, manifest: Manifest) -> Bundle:
     bundle = seal(folder, manifest.to_json())
     if manifest.conditions:
         return bundle  # the engine cannot play it by itself
-    latents = golden_latents(bundle, GOLDEN)
+    latents = golden_latents(bundle, open_backend("ort", bundle), GOLDEN)
     np.savez(folder / GOLDEN.file, latents=latents)
     return seal(folder, replace(manifest, golden=GOLDEN).to_json())
-
-
-def golden_latents(bundle: Bundle, golden: GoldenSpec) -> Floats:
-    """Latents float32[chunks·frames, dim] of the first chunks of a stream without a prompt."""
-    generator = Generator(bundle, open_backend("ort", bundle), seed=golden.seed)
-    controls = Controls(bundle.manifest.controls).snapshot()
-    return np.concatenate(
-        [generator.tick(controls, steps=golden.steps).latents for _ in range(golden.chunks)]
-    )
 
 
 def training_figures(run: Path, part: str) -> dict[str, float | str]:

@@ -26,7 +26,7 @@ from model.patterns import (
     noisy_angles,
     window_angles,
 )
-from model.presets import PRESETS, Preset, VelocityPreset
+from model.presets import PRESETS, Preset
 from model.sampling import continued
 from model.train_autoencoder import load_autoencoder
 from model.training import Average, Budget, Run, clip_and_step, cores, tensor
@@ -177,18 +177,13 @@ def listen(network: VelocityNetwork, autoencoder: LiveAutoencoder, data: Latents
         run.write_audio(f"{run.step:06d}-{i}", clip.numpy().T, vae.sample_rate_hz)
 
 
-def sequence_chunks(preset: VelocityPreset, asked: int | None) -> int:
-    """Chunks of a training sequence."""
-    return asked or preset.context_chunks
-
-
 def train(
     network: VelocityNetwork, autoencoder: LiveAutoencoder, data: Latents, run: Run,
     rng: np.random.Generator, args: argparse.Namespace, preset: str,
 ) -> None:  # fmt: skip
     """Run the budget down."""
     p = network.preset
-    chunks = sequence_chunks(p, args.chunks)
+    chunks = args.chunks or p.context_chunks
     frames = chunks * p.chunk_frames
     average = Average(network, 0.999)
     optimiser = torch.optim.AdamW(network.parameters(), args.lr, betas=(0.9, 0.98),

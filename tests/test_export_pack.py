@@ -16,13 +16,12 @@ from engine.backends import open_backend
 from engine.bundle import Bundle
 from engine.controls import Controls
 from engine.errors import BundleError, UsageError
-from engine.generator import Generator
+from engine.generator import Generator, golden_latents
 from engine.window import noise
 from export.pack import (
     GOLDEN,
     Label,
     Networks,
-    golden_latents,
     pack,
     preset_name,
     refuse_occupied,
@@ -62,7 +61,9 @@ def test_the_golden_chunks_are_those_of_torch() -> None:
 
 def test_the_golden_chunks_come_again() -> None:
     _, bundle = packed()
-    assert np.array_equal(golden_latents(bundle, GOLDEN), bundle.golden())
+    assert np.array_equal(
+        golden_latents(bundle, open_backend("ort", bundle), GOLDEN), bundle.golden()
+    )
 
 
 def test_it_goes_on_behind_a_take() -> None:
