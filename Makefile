@@ -21,17 +21,25 @@ SEED ?= 1
 HELD_OUT_SEED ?= 99
 AUTOENCODER_MINUTES ?= 60
 ADVERSARIAL_MINUTES ?= 0
-VELOCITY_MINUTES ?= 60
+SEMANTIC_MINUTES ?= 20
+MULAN_MINUTES ?= 8
+LANGUAGE_MINUTES ?= 60
+VELOCITY_MINUTES ?= 90
 INIT ?=
 INIT_AUTOENCODER ?= $(if $(INIT),$(INIT)/autoencoder)
 INIT_VELOCITY ?= $(if $(INIT),$(INIT)/velocity)
 BUNDLE ?= $(RUNS)/bundle
+# The corpus knows what it plays; recordings do not, so training on DATA= goes without prompts.
+TRUTH := --corpus $(RUNS)/corpus
+ASKED := $(if $(DATA),,--features $(RUNS)/tokens --mulan $(RUNS)/mulan $(TRUTH))
+PROMPTED := $(if $(DATA),,--semantic $(RUNS)/semantic --mulan $(RUNS)/mulan --language $(RUNS)/language)
 
 # Fine-tuning on DATA= works in $(TUNING) and ends in the bundle $(FINETUNED).
 SHIPPED ?= engine/bundles/live
 TUNING ?= $(RUNS)/finetune
 FINETUNED ?= $(RUNS)/finetuned
 FINETUNE_MINUTES ?= 60
+FINETUNE_LANGUAGE_MINUTES ?= 15
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,7 +50,8 @@ TEST := $(VENV)/.test-$(RUNTIME)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help play test style types layers bench quality clean \
-	train corpus train-autoencoder train-velocity export finetune
+	train corpus train-autoencoder train-semantic train-mulan train-language train-velocity \
+	export finetune
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -72,9 +81,12 @@ quality: $(TRAIN) $(VENV)/.apt-corpus ## the quality report on 48 songs nothing 
 	$(BIN)/python -m model.corpus.prepare --data $(RUNS)/held-out/corpus --out $(RUNS)/held-out/data
 	$(BIN)/python -m bench.quality --data $(RUNS)/held-out/data --split all $(ARGS)
 
-train: ## the whole recipe: the next four, one after the other
+train: ## the whole recipe: the next seven, one after the other
 	$(MAKE) --no-print-directory corpus
 	$(MAKE) --no-print-directory train-autoencoder
+	$(if $(DATA),,$(MAKE) --no-print-directory train-semantic)
+	$(if $(DATA),,$(MAKE) --no-print-directory train-mulan)
+	$(if $(DATA),,$(MAKE) --no-print-directory train-language)
 	$(MAKE) --no-print-directory train-velocity
 	$(MAKE) --no-print-directory export
 
@@ -94,24 +106,48 @@ train-autoencoder: $(TRAIN) ## train the autoencoder; resumes after a stop
 		--adversarial-minutes $(ADVERSARIAL_MINUTES) \
 		$(if $(INIT_AUTOENCODER),--init '$(INIT_AUTOENCODER)') $(ARGS)
 
+train-semantic: $(TRAIN) ## train what listens, and write the corpus as tokens
+	$(BIN)/python -m model.train_semantic --data $(RUNS)/data $(TRUTH) --out $(RUNS)/semantic \
+		--preset $(PRESET) --minutes $(SEMANTIC_MINUTES) $(ARGS)
+	$(BIN)/python -m model.tokenise --data $(RUNS)/data --semantic $(RUNS)/semantic \
+		--out $(RUNS)/tokens
+
+train-mulan: $(TRAIN) ## train the joint music-text embedding; needs the corpus's captions
+	$(BIN)/python -m model.train_mulan --corpus $(RUNS)/corpus --features $(RUNS)/tokens \
+		--out $(RUNS)/mulan --minutes $(MULAN_MINUTES) $(ARGS)
+
+train-language: $(TRAIN) ## train the semantic language model
+	$(BIN)/python -m model.train_language --features $(RUNS)/tokens --mulan $(RUNS)/mulan \
+		$(TRUTH) --out $(RUNS)/language --preset $(PRESET) \
+		--minutes $(LANGUAGE_MINUTES) $(ARGS)
+
 train-velocity: $(TRAIN) ## train the velocity network; resumes after a stop
 	$(BIN)/python -m model.train_velocity --data $(RUNS)/data --out $(RUNS)/velocity \
 		--autoencoder $(RUNS)/autoencoder --minutes $(VELOCITY_MINUTES) \
-		$(if $(INIT_VELOCITY),--init '$(INIT_VELOCITY)') $(ARGS)
+		$(ASKED) $(if $(INIT_VELOCITY),--init '$(INIT_VELOCITY)') $(ARGS)
 
 export: $(TRAIN) ## write the bundle and compare it with torch
 	$(BIN)/python -m export --autoencoder $(RUNS)/autoencoder --velocity $(RUNS)/velocity \
-		--out $(BUNDLE) $(if $(DATA),--trained-on 'a folder of recordings') $(ARGS)
+		$(PROMPTED) --out $(BUNDLE) \
+		$(if $(DATA),--trained-on 'a folder of recordings') $(ARGS)
 
 finetune: $(TRAIN) ## fine-tune the shipped networks on DATA=folder; resumes after a stop
 	@test -d '$(DATA)' || { echo 'finetune: no folder "$(DATA)"; say DATA=folder of recordings' >&2; exit 2; }
 	$(BIN)/python -m model.corpus.prepare --data '$(DATA)' --out $(TUNING)/data
 	$(BIN)/python -m export.restore --bundle $(SHIPPED) --out $(TUNING)/shipped
+	$(BIN)/python -m model.tokenise --data $(TUNING)/data \
+		--semantic $(TUNING)/shipped/semantic --out $(TUNING)/tokens
+	$(BIN)/python -m model.train_language --features $(TUNING)/tokens \
+		--mulan $(TUNING)/shipped/mulan --out $(TUNING)/language \
+		--init $(TUNING)/shipped/language --lr 2e-4 --minutes $(FINETUNE_LANGUAGE_MINUTES)
 	$(BIN)/python -m model.train_velocity --data $(TUNING)/data --out $(TUNING)/velocity \
 		--autoencoder $(TUNING)/shipped/autoencoder --init $(TUNING)/shipped/velocity \
+		--features $(TUNING)/tokens --mulan $(TUNING)/shipped/mulan \
 		--lr 2e-4 --minutes $(FINETUNE_MINUTES) $(ARGS)
 	$(BIN)/python -m export --autoencoder $(TUNING)/shipped/autoencoder \
-		--velocity $(TUNING)/velocity --out $(FINETUNED) --name finetuned \
+		--velocity $(TUNING)/velocity --semantic $(TUNING)/shipped/semantic \
+		--mulan $(TUNING)/shipped/mulan --language $(TUNING)/language \
+		--out $(FINETUNED) --name finetuned \
 		--trained-on 'The corpus of the shipped networks, then a folder of recordings.'
 
 clean: ## remove the environment and the caches; runs stay

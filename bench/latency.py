@@ -2,7 +2,8 @@
 
 Three parts: ticks as fast as they go (stages, real-time factor, lateness against the intended
 time), first audio in fresh processes, and `perpetuo serve` in real time with a listener on
-loopback. `perpetuo bench compare A B` compares two saved runs.
+loopback. `perpetuo bench compare A B` compares two saved runs, `perpetuo bench roofline` the tick
+with what the machine can do.
 """
 
 from __future__ import annotations
@@ -65,6 +66,10 @@ def main(argv: Sequence[str]) -> int:
     try:
         if list(argv[:1]) == ["compare"]:
             return compare.main(argv[1:])
+        if list(argv[:1]) == ["roofline"]:
+            from bench import roofline  # counts with onnx, which the engine goes without
+
+            return roofline.main(argv[1:])
         return _bench(parser().parse_args(argv))
     except PerpetuoError as error:
         print(f"perpetuo bench: {error}", file=sys.stderr)
@@ -84,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     shaped = Parser(
         prog="perpetuo bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    shaped.add_argument("--seconds", type=_positive, default=60.0, help="of music (60)")
+    shaped.add_argument("--seconds", type=positive_seconds, default=60.0, help="of music (60)")
     shaped.add_argument("--json", action="store_true", help="one JSON object as the last line")
     shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
     shaped.add_argument("--backend", choices=BACKENDS, default="auto")
@@ -97,7 +102,8 @@ def parser() -> argparse.ArgumentParser:
     return shaped
 
 
-def _positive(text: str) -> float:
+def positive_seconds(text: str) -> float:
+    """A length of music from the command line."""
     with suppress(ValueError):
         if 0.0 < float(text) < 1e6:
             return float(text)

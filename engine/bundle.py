@@ -36,11 +36,15 @@ _CURE = "the bundle is damaged; fetch it again"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A verified bundle. `path` is None for one that lives in memory (the stand-in)."""
+    """A verified bundle. `path` is None for one that lives in memory (the stand-in).
+
+    `words` are those that its text graph knows, in the order of their ids from 1 on.
+    """
 
     path: Path | None
     manifest: Manifest
     hash: str
+    words: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, path: Path | str) -> Bundle:
@@ -62,7 +66,8 @@ class Bundle:
         _check_listing(folder, manifest)
         for name, spec in manifest.files.items():
             _check_file(folder / name, spec.bytes, spec.sha256)
-        return cls(folder, manifest, values["self"])
+        words = _read_words(folder / manifest.prompting.words) if manifest.prompting else ()
+        return cls(folder, manifest, values["self"], words)
 
     def file(self, name: str) -> Path:
         """Path of a listed file; BundleError if there is none."""
@@ -133,6 +138,19 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     return dict(values)
 
 
+def _read_words(path: Path) -> tuple[str, ...]:
+    """A JSON list of different texts."""
+    try:
+        words = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path.name} is not JSON ({error}): {_CURE}") from None
+    if not isinstance(words, list) or not all(isinstance(word, str) and word for word in words):
+        raise BundleError(f"{path.name} is no list of words: {_CURE}")
+    if not words or len(set(words)) != len(words):
+        raise BundleError(f"{path.name} has no words, or one twice: {_CURE}")
+    return tuple(words)
+
+
 def _check_self(content: bytes, values: object) -> None:
     if not isinstance(values, dict) or not isinstance(values.get("self"), str):
         raise BundleError(f"{MANIFEST} does not vouch for itself (no field self): {_CURE}")
@@ -158,6 +176,7 @@ def _check_names(manifest: Manifest) -> None:
     wanted = [graph.file for graph in manifest.graphs.values()]
     wanted += [file for graph in manifest.graphs.values() for file in graph.variants.values()]
     wanted += [manifest.golden.file] if manifest.golden else []
+    wanted += [manifest.prompting.words] if manifest.prompting else []
     for name in wanted:
         if name not in manifest.files:
             raise BundleError(f"{name!r:.60} is used but not listed in manifest.files")

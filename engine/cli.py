@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from engine.commands import registered, version
 from engine.errors import PerpetuoError, UsageError
+from engine.rig.options import add_options
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -95,9 +96,9 @@ def _music() -> Parser:
     music = Parser(add_help=False)
     start = music.add_argument_group("where the music comes from")
     start.add_argument("--from", dest="take", type=Path, metavar="TAKE", help="a recording")
-    start.add_argument("--prompt", metavar="TEXT", help="words, where the bundle takes words")
     start.add_argument("--bundle", type=Path, metavar="FOLDER", help="default: the shipped one")
     start.add_argument("--seed", type=_seed, default=0, help="same seed, same samples")
+    _wishes(music.add_argument_group("what is asked of it; prompts add up, and may be many"))
     ladder = music.add_argument_group("how it is made")
     ladder.add_argument("--steps", type=_count, metavar="T", help="passes from noise to music")
     ladder.add_argument("--depth", type=_count, metavar="J", help="chunks in flight; divides T")
@@ -107,9 +108,34 @@ def _music() -> Parser:
     return music
 
 
+def _wishes(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--prompt", dest="prompts", action="append", default=[], metavar="TEXT", help="words"
+    )
+    group.add_argument(
+        "--prompt-audio", dest="prompts", action="append", type=Path, metavar="FILE",
+        help="music like this recording",
+    )  # fmt: skip
+    group.add_argument(
+        "--weight", dest="weights", action="append", type=_plain, default=[], metavar="W",
+        help="of the prompts, in their order; usually 1",
+    )  # fmt: skip
+    group.add_argument("--bpm", type=_plain)
+    group.add_argument("--key", metavar="'A minor'")
+    group.add_argument("--density", type=_plain, metavar="0…1", help="from sparse to busy")
+    group.add_argument("--brightness", type=_plain, metavar="0…1", help="from dark to bright")
+    for option, name in (("--with", "play"), ("--without", "without")):
+        group.add_argument(
+            option, dest=name, action="append", default=[], metavar="NAME",
+            help="instruments, as perpetuo info lists them",
+        )  # fmt: skip
+    group.add_argument("--guidance", type=_plain, metavar="G", help="how much all this counts")
+
+
 def _live(live: argparse.ArgumentParser) -> None:
     live.add_argument("--device", metavar="NAME", help="number or name, as in perpetuo devices")
     live.add_argument("--ring", type=_ring_s, default=0.6, metavar="S", help="audio ahead, in s")
+    add_options(live)
 
 
 def _serve(serve: argparse.ArgumentParser) -> None:
@@ -129,6 +155,9 @@ def _render(render: argparse.ArgumentParser) -> None:
     render.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     render.add_argument("--seconds", type=_seconds, default=60.0, help="default: 60")
     render.add_argument("--with-take", action="store_true", help="the recording in front")
+    render.add_argument(
+        "--replay", type=Path, metavar="LOG", help="a session again, from its --flight log"
+    )
 
 
 def _count(text: str) -> int:
@@ -162,6 +191,14 @@ def _seconds(text: str) -> float:
 
 def _ring_s(text: str) -> float:
     return _number(text, 0.05, 60.0)
+
+
+def _plain(text: str) -> float:
+    """Any number; what it is for knows its range."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no number") from None
 
 
 def _number(text: str, least: float, most: float) -> float:

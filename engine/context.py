@@ -4,11 +4,14 @@
 chunks in flight; what finished chunks leave behind is computed once, at the context angle, and
 kept in rings whose slot is chunk index modulo context. A *pass* throws the next states away, a
 *commit* keeps them.
+
+A network with conditions runs on a batch of one, or of two where guidance is wanted: what was
+asked, and nothing asked; both look back on the same rings.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +20,7 @@ from engine.bundle import Bundle
 from engine.errors import UsageError
 from engine.session import Array, Backend, Floats
 from engine.spec import StateSpec
-from engine.window import Window
+from engine.window import Plan, Window
 
 
 class Context(Protocol):
@@ -37,8 +40,11 @@ class Context(Protocol):
         """float32[n, frames, dim] of the n chunks in flight, oldest first; for one use."""
         ...
 
-    def commit(self, latents: Floats, first_index: int) -> None:
-        """Finished chunks float32[n, frames, dim] in a row, to be looked back on from now on."""
+    def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
+        """Finished chunks float32[n, frames, dim] in a row, to be looked back on from now on.
+
+        `plans` are theirs, one each; a network without conditions needs none.
+        """
         ...
 
 
@@ -70,7 +76,7 @@ class WindowContext:
         self._bound()
         return self._velocity[window.flying]
 
-    def commit(self, latents: Floats, first_index: int) -> None:
+    def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
         """Finished chunks are in the window already."""
 
 
@@ -88,6 +94,7 @@ class CachedContext:
         self._period = graph.position_period or 1
         self._context_angle = manifest.context.angle
         self._one = (1, frames, manifest.latent.dim)
+        self._prompting = manifest.prompting
         self._states: dict[str, Array] = {
             spec.name: np.empty(spec.resolve({}), spec.dtype) for spec in graph.states
         }
@@ -100,7 +107,8 @@ class CachedContext:
                 f"the velocity graph takes {chunks_at_once} chunks at once, the ladder has "
                 f"{depth} in flight: use a ladder of that depth"
             )
-        self._runs = {n: Run(self, n) for n in range(1, depth + 1)}
+        rows = (1, 2) if manifest.prompting else (1,)
+        self._runs = {(n, b): Run(self, n, b) for n in range(1, depth + 1) for b in rows}
         self.reset()
 
     def reset(self) -> None:
@@ -114,22 +122,23 @@ class CachedContext:
         count = len(window.flying)
         first = window.count - count
         assert window.rung[first] > 0, "chunks in flight stand together at the end"
-        run = self._runs[count]
-        run.latents[0] = window.latents[first : window.count]
-        run.angle[0] = window.angles[first : window.count]
+        plans = window.plans[first:]
+        guided = any(plan.guidance != 1.0 for plan in plans)
+        run = self._runs[count, 2 if guided else 1]
+        run.latents[:] = window.latents[first : window.count]
+        run.angle[:] = window.angles[first : window.count]
+        run.ask(plans)
         self._position[0] = window.index[first] % self._period
         run.go()
-        velocity: Floats = run.out["velocity"][0]
-        return velocity
+        velocity: Floats = run.out["velocity"]
+        return guide(velocity, [plan.guidance for plan in plans]) if guided else velocity[0]
 
-    def commit(self, latents: Floats, first_index: int) -> None:
+    def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
         """Finished chunks float32[n, frames, dim] in a row, several at once where the graph can."""
-        if latents.shape[0] == 1:
-            self._commit(self._runs[1], latents, first_index)
-            return
         for start in range(0, latents.shape[0], self._batch):
             part = latents[start : start + self._batch]
-            run = self._runs[1] if len(part) == 1 else Run(self, len(part))
+            run = self._runs[1, 1] if len(part) == 1 else Run(self, len(part))
+            run.ask(plans[start : start + self._batch])
             self._commit(run, part, first_index + start)
 
     def _commit(self, run: Run, latents: Floats, first_index: int) -> None:
@@ -142,6 +151,15 @@ class CachedContext:
             self._keep(spec, run.out[spec.next_name], slots)
         self._filled[0, slots] = 1.0
 
+    def _nothing(self, chunks: int, rows: int) -> dict[str, Array]:
+        """The conditions of a run with nothing asked: absent tokens and an empty brief."""
+        if self._prompting is None:
+            return {}
+        count = self._one[1] // self._prompting.token_frames
+        shape = (rows, chunks, self._prompting.brief_size)
+        tokens = np.full((rows, chunks, count), self._prompting.vocabulary, np.int64)
+        return {"tokens": tokens, "brief": np.zeros(shape, np.float32)}
+
     def _keep(self, spec: StateSpec, after: Array, slots: list[int]) -> None:
         state = self._states[spec.name]
         if spec.ring_axis is None:
@@ -151,22 +169,45 @@ class CachedContext:
 
 
 class Run:
-    """The arrays of a run of n chunks, bound once."""
+    """The arrays of a run of n chunks, bound once; of two rows, the second has nothing asked."""
 
-    def __init__(self, context: CachedContext, chunks: int) -> None:
+    def __init__(self, context: CachedContext, chunks: int, rows: int = 1) -> None:
         _, frames, dim = context._one
-        self.latents = np.zeros((1, chunks, frames, dim), np.float32)
-        self.angle = np.zeros((1, chunks), np.float32)
+        self.latents = np.zeros((rows, chunks, frames, dim), np.float32)
+        self.angle = np.zeros((rows, chunks), np.float32)
+        self.asked = context._nothing(chunks, rows)
         sizes = {"chunks": chunks, "frames": frames}
         self.out: dict[str, Array] = {"velocity": np.zeros_like(self.latents)}
         for spec in context._specs:
-            after = spec.next_spec
-            self.out[after.name] = np.zeros(after.resolve(sizes), after.dtype)
+            shape = spec.next_spec.resolve(sizes)
+            shape = (rows, *shape[1:]) if rows > 1 else shape
+            self.out[spec.next_name] = np.zeros(shape, spec.dtype)
         feeds: dict[str, Array] = {
             "latents": self.latents, "angle": self.angle, "position": context._position,
-            "filled": context._filled, **context._states,
+            "filled": context._filled, **self.asked, **context._states,
         }  # fmt: skip
         self.go: Callable[[], None] = context._session.bind(feeds, self.out)
+
+    def ask(self, plans: Sequence[Plan]) -> None:
+        """What is asked of each chunk, into the first row."""
+        if self.asked:
+            assert len(plans) == self.latents.shape[1], "every chunk has a plan"
+            for k, plan in enumerate(plans):
+                self.asked["tokens"][0, k] = plan.tokens
+                self.asked["brief"][0, k] = plan.brief
+
+
+def guide(velocity: Floats, guidance: Sequence[float]) -> Floats:
+    """v_absent + g·(v_asked − v_absent) of each chunk, written over v_asked.
+
+    velocity float32[2, n, frames, dim]: asked, absent -> float32[n, frames, dim].
+    """
+    asked: Floats = velocity[0]
+    absent: Floats = velocity[1]
+    asked -= absent
+    asked *= np.array(guidance, np.float32)[:, None, None]
+    asked += absent
+    return asked
 
 
 def open_context(bundle: Bundle, backend: Backend, frames: int, depth: int) -> Context:

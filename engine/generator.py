@@ -2,12 +2,13 @@
 
 Chunks are numbered from the first that is generated, 0; those of a take have negative numbers.
 Every way to continue is the same loop: while no chunk is finished, let chunks enter as far as the
-ladder has room, then take T/J passes.
+ladder has room, then take T/J passes. Where a bundle takes prompts, the planner writes the semantic
+tokens of a chunk when it enters; with what is asked then they stay its plan to the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -18,17 +19,16 @@ from engine.bundle import Bundle
 from engine.context import open_context
 from engine.controls import Controls, ControlSnapshot
 from engine.decoder import StreamDecoder
-from engine.errors import BundleError, TakeError, UsageError
+from engine.errors import BundleError, UsageError
 from engine.guard import round_off
+from engine.listener import Listener
+from engine.planner import Planner
 from engine.session import Backend, Floats
 from engine.spec import GoldenSpec, LadderSpec
-from engine.window import Rungs, Window, noise
+from engine.window import UNPLANNED, Plan, Rungs, Tokens, Window, noise
 
 WARM_S = 2.0
 """Seconds of the past that the decoder hears before it goes on."""
-
-EDGE_FRAMES = 4
-"""Frames of mirrored audio behind the end of a take, so that the encoder sees no sudden end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,13 @@ class Block:
     position_samples: int  # of its first sample in the stream
     control_revision: int  # that its chunk entered with
     rungs: Rungs  # (chunk index, angle) of the window when it was finished
-    stage_s: Mapping[str, float]  # passes, commit, decode, other
+    stage_s: Mapping[str, float]  # plan, passes, commit, decode, other
     steps: int  # T of the ladder
     passes: int  # taken in this tick
     peak: float  # before peaks were rounded off
     latents: Floats  # float32[frames, dim]
     cover: bool = False  # the present music held, not newly made
+    plan: Plan = UNPLANNED  # what its chunk was asked to be
 
 
 class Generator:
@@ -60,8 +61,9 @@ class Generator:
         chunk_frames: int | None = None,
     ) -> None:  # fmt: skip
         manifest = bundle.manifest
-        if manifest.conditions:
-            names = ", ".join(manifest.conditions)
+        missing = set(manifest.conditions) - ({"tokens", "brief"} if manifest.prompting else set())
+        if missing:
+            names = ", ".join(sorted(missing))
             raise BundleError(f"bundle {manifest.name} needs {names}: this engine has none to give")
         self.bundle = bundle
         self.ladder = ladder or manifest.ladder
@@ -72,7 +74,6 @@ class Generator:
             raise UsageError(f"chunks of {self.chunk_frames} frames; trained on: {sizes}")
         self.chunk_samples = self.chunk_frames * manifest.latent.frame_samples
         self.chunk_s = self.chunk_samples / manifest.audio.sample_rate_hz
-        self._encoder = backend.session("encoder")
         self._decoder = StreamDecoder(bundle, backend, self.chunk_frames)
         self._context = open_context(bundle, backend, self.chunk_frames, self.ladder.depth)
         fills = self._context.fills
@@ -82,6 +83,9 @@ class Generator:
         self._window = Window(
             capacity, self.chunk_frames, manifest.latent.dim, manifest.context.angle
         )
+        self._listener = Listener(bundle, backend, self.chunk_frames)
+        self._planner = Planner(bundle, backend, seed) if manifest.prompting else None
+        self._plan_s = 0.0
         self.prime(None)
 
     # ---- where the music starts -------------------------------------------------------------
@@ -93,35 +97,60 @@ class Generator:
         the context holds are looked back on; a take shorter than one chunk is mirrored to fill
         one. TakeError for audio that is empty, not finite, or of the wrong shape.
         """
-        self.resume(self._empty() if audio is None else self._encode(self._checked(audio)), 0)
+        if audio is None:
+            self.resume(self._empty(), 0)
+            return
+        heard = self._listener.listen(audio, self._context.keep)
+        self.resume(heard.latents, 0, heard.plans, heard.tokens)
 
-    def resume(self, latents: Floats, next_index: int) -> None:
-        """Go on behind finished chunks float32[n, frames, dim]; the next one has `next_index`."""
-        latents = latents[max(0, latents.shape[0] - self._context.keep) :]
+    def resume(
+        self, latents: Floats, next_index: int, plans: Sequence[Plan] = (),
+        tokens: Tokens | None = None,
+    ) -> None:  # fmt: skip
+        """Go on behind finished chunks float32[n, frames, dim]; the next one has `next_index`.
+
+        `plans` are theirs, one each, where the bundle takes prompts; `tokens` are all that the
+        planner is to look back on, where they are more than those of the plans.
+        """
+        plans = plans or [self._listener.unplanned] * latents.shape[0]
+        first = max(0, latents.shape[0] - self._context.keep)
+        latents, plans = latents[first:], plans[first:]
         first = next_index - latents.shape[0]
         self._steps = self.ladder.steps
         self._table = schedule(self._steps)
         self._next = self._trusted = next_index
         self._context.reset()
-        self._context.commit(latents, first)
+        self._context.commit(latents, first, plans)
         self._window.clear()
-        for k, chunk in enumerate(latents):
-            self._window.append(chunk, first + k, 0, 0.0, 0)
+        for k, (chunk, plan) in enumerate(zip(latents, plans, strict=True)):
+            self._window.append(chunk, first + k, 0, 0.0, 0, plan)
         self._rungs = self._window.rungs()
         self._warm(latents)
+        if self._planner is not None:
+            known = self._listener.planned(plans) if tokens is None else tokens
+            self._planner.prime(known, next_index * self._listener.chunk_tokens)
 
     def recover(self) -> None:
         """After a block that must not be played, or a tick that failed: go on without it.
 
         What is in flight is given up; the chunks of blocks before it are looked back on again.
         """
-        self.resume(self.history(), self._next)
+        planner = self._planner
+        tokens = planner.past(self._trusted * self._listener.chunk_tokens) if planner else None
+        self.resume(self.history(), self._next, self.plans(), tokens)
 
     def history(self) -> Floats:
         """The finished chunks known to be good, float32[n, frames, dim], oldest first."""
+        return self._window.latents[self._good]
+
+    def plans(self) -> list[Plan]:
+        """The plans of these chunks."""
+        return [self._window.plans[row] for row in self._good]
+
+    @property
+    def _good(self) -> list[int]:
         window = self._window
-        rows = [row for row in window.finished if window.index[row] < self._trusted]
-        return window.latents[rows]
+        return [row for row in window.finished if window.index[row] < self._trusted]
 
     @property
     def lead(self) -> Floats:
@@ -139,6 +168,7 @@ class Generator:
         """The next block. `steps` overrides the control of that name."""
         began_s = perf_counter()
         self._trusted, self._next = self._next, self._next + 1
+        self._plan_s = 0.0
         self._change_ladder(round(controls.value("steps", self.ladder.steps)), steps)
         passes = 0
         while (row := self._finished_row()) is None:
@@ -146,14 +176,16 @@ class Generator:
             passes += self._descend()
         passed_s = perf_counter()
         latents = self._window.latents[row].copy()
+        plan = self._window.plans[row]
         if np.isfinite(latents).all():
-            self._context.commit(latents[None], self._trusted)
+            self._context.commit(latents[None], self._trusted, [plan])
         committed_s = perf_counter()
         audio = self._decoder.decode(latents)
         decoded_s = perf_counter()
         peak = round_off(audio)
         stage_s = {
-            "passes": passed_s - began_s,
+            "plan": self._plan_s,
+            "passes": passed_s - began_s - self._plan_s,
             "commit": committed_s - passed_s,
             "decode": decoded_s - committed_s,
             "other": perf_counter() - decoded_s,
@@ -161,7 +193,7 @@ class Generator:
         return Block(
             audio, self._trusted, self._trusted * self.chunk_samples,
             int(self._window.revision[row]), self._rungs, stage_s, self._steps, passes, peak,
-            latents,
+            latents, plan=plan,
         )  # fmt: skip
 
     def _change_ladder(self, asked: int, override: int | None) -> None:
@@ -197,7 +229,17 @@ class Generator:
         seed = self.seed + round(controls.value("seed", 0))
         z = noise(seed, index, self.chunk_frames, self.bundle.manifest.latent.dim)
         z *= controls.value("temperature", 1.0)
-        window.append(z, index, self._steps, float(self._table[0]), controls.revision)
+        plan = self._planned(controls)
+        window.append(z, index, self._steps, float(self._table[0]), controls.revision, plan)
+
+    def _planned(self, controls: ControlSnapshot) -> Plan:
+        """What the next chunk is to be, from the controls of now."""
+        if self._planner is None:
+            return UNPLANNED
+        began_s = perf_counter()
+        plan = self._planner.plan(self._listener.chunk_tokens, controls)
+        self._plan_s += perf_counter() - began_s
+        return plan
 
     def _descend(self) -> int:
         """T/J passes."""
@@ -220,34 +262,6 @@ class Generator:
         if heard.shape[0]:
             self._lead = self._decoder.decode(heard.reshape(-1, heard.shape[2]))
         round_off(self._lead)
-
-    def _checked(self, audio: Floats) -> Floats:
-        channels = self.bundle.manifest.audio.channels
-        if audio.ndim != 2 or audio.shape[1] != channels or not audio.shape[0]:
-            raise TakeError(f"a take of shape {audio.shape}, expected [samples, {channels}]")
-        if not np.isfinite(audio).all():
-            raise TakeError("the take holds samples that are not finite numbers")
-        return audio.astype(np.float32, copy=False)
-
-    def _encode(self, audio: Floats) -> Floats:
-        """The end of a take as chunks of latents float32[n, frames, dim], n ≥ 1."""
-        chunk = self.chunk_samples
-        chunks = min(max(1, audio.shape[0] // chunk), self._context.keep)
-        behind = EDGE_FRAMES * self.bundle.manifest.latent.frame_samples
-        before = chunk if audio.shape[0] >= (chunks + 1) * chunk else 0
-        places = np.arange(audio.shape[0] - chunks * chunk - before, audio.shape[0] + behind)
-        seen = audio[mirrored(places, audio.shape[0])]
-        feeds = {"audio": np.ascontiguousarray(seen.T[None])}
-        latents = self._encoder.run(feeds)["latents"][0]
-        start = before // self.bundle.manifest.latent.frame_samples
-        kept = latents[start : start + chunks * self.chunk_frames]
-        return np.ascontiguousarray(kept).reshape(chunks, self.chunk_frames, -1)
-
-
-def mirrored(places: np.ndarray, length: int) -> np.ndarray:
-    """Places inside and outside of [0, length), folded back into it as between two mirrors."""
-    turn = places % (2 * length)
-    return np.where(turn < length, turn, 2 * length - 1 - turn)
 
 
 def golden_latents(bundle: Bundle, backend: Backend, golden: GoldenSpec) -> Floats:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from engine.brief import brief_size
 from engine.errors import BundleError
-from engine.spec import GraphSpec, Manifest, Shape, StateSpec, TensorSpec
+from engine.spec import GraphSpec, Manifest, PromptingSpec, Shape, StateSpec, TensorSpec
 
-CONDITIONS = {"tokens": "int64", "guide": "float32"}
+CONDITIONS = {"tokens": "int64", "brief": "float32", "guide": "float32"}
+"""What a velocity network may be conditioned on; nothing here gives a guide yet."""
+
 GRAPHS = ("encoder", "decoder", "velocity")
+PROMPTING_GRAPHS = ("semantic", "music", "text", "quantise", "prefix", "language")
 
 
 def check_graphs(manifest: Manifest) -> None:
@@ -21,6 +25,10 @@ def check_graphs(manifest: Manifest) -> None:
         _check_window(manifest)
     else:
         _check_cached(manifest)
+    if manifest.prompting is not None:
+        _check_prompting(manifest, manifest.prompting)
+    elif "brief" in manifest.conditions:
+        raise BundleError("manifest.conditions names brief, but there is no manifest.prompting")
 
 
 def _check_rates(manifest: Manifest) -> None:
@@ -83,11 +91,12 @@ def _check_window(manifest: Manifest) -> None:
 def _check_cached(manifest: Manifest) -> None:
     graph = manifest.graphs["velocity"]
     dim, slots = manifest.latent.dim, manifest.context.chunks
-    _expect("velocity", graph.inputs, ("latents", (1, "chunks", "frames", dim)))
-    _expect("velocity", graph.inputs, ("angle", (1, "chunks")))
+    batch: int | str = "batch" if manifest.prompting else 1
+    _expect("velocity", graph.inputs, ("latents", (batch, "chunks", "frames", dim)))
+    _expect("velocity", graph.inputs, ("angle", (batch, "chunks")))
     _expect("velocity", graph.inputs, ("position", (1,)), dtype="int64")
     _expect("velocity", graph.inputs, ("filled", (1, slots)))
-    _expect("velocity", graph.outputs, ("velocity", (1, "chunks", "frames", dim)))
+    _expect("velocity", graph.outputs, ("velocity", (batch, "chunks", "frames", dim)))
     if graph.position_period is None:
         raise BundleError("velocity has no position_period: a stream without end needs one")
     for state in graph.states:
@@ -109,6 +118,87 @@ def _check_conditions(manifest: Manifest, graph: GraphSpec, basic: set[str]) -> 
         )
     for name in found:
         _expect_dtype("velocity", graph.input(name), CONDITIONS[name])
+
+
+def _check_prompting(manifest: Manifest, prompting: PromptingSpec) -> None:
+    """The graphs behind a prompt, the language model, and the two conditions they lead to."""
+    if set(manifest.conditions) != {"tokens", "brief"} or manifest.context.kind != "cached":
+        raise BundleError(
+            f"manifest.prompting goes with a cached context and the conditions brief and tokens; "
+            f"it is {manifest.context.kind}, with {', '.join(manifest.conditions) or 'none'}"
+        )
+    for name in PROMPTING_GRAPHS:
+        if name not in manifest.graphs:
+            raise BundleError(f"manifest.graphs has no {name}: a bundle with prompting needs it")
+    size = brief_size(prompting.embedding)
+    if prompting.brief_size != size:
+        raise BundleError(
+            f"manifest.prompting.brief_size is {prompting.brief_size}, this engine writes {size}: "
+            "use a bundle and an engine of the same release"
+        )
+    _check_conditioned(manifest, prompting)
+    _check_embedding(manifest, prompting)
+    _check_language(manifest, prompting)
+
+
+def _check_conditioned(manifest: Manifest, prompting: PromptingSpec) -> None:
+    graph = manifest.graphs["velocity"]
+    tokens = {frames // prompting.token_frames for frames in manifest.chunk_frames}
+    if any(frames % prompting.token_frames for frames in manifest.chunk_frames):
+        raise BundleError(
+            f"chunks of {manifest.chunk_frames} frames hold no whole number of tokens of "
+            f"{prompting.token_frames}"
+        )
+    if not isinstance(graph.input("latents").shape[0], str):
+        raise BundleError("velocity: latents has a fixed batch: guidance runs two rows at once")
+    _expect("velocity", graph.inputs, ("tokens", ("batch", "chunks", "tokens")), "int64")
+    found = graph.input("tokens").shape[2]
+    if isinstance(found, int) and tokens != {found}:
+        raise BundleError(f"velocity: a chunk has {found} tokens, its frames make {sorted(tokens)}")
+    _expect("velocity", graph.inputs, ("brief", ("batch", "chunks", prompting.brief_size)))
+    for state in graph.states:
+        if state.shape[0] != 1 or state.ring_axis == 0:
+            raise BundleError(f"velocity: state {state.name} has no batch axis of 1 in front")
+
+
+def _check_embedding(manifest: Manifest, prompting: PromptingSpec) -> None:
+    """Audio and words to the joint space, and from there to codes."""
+    graphs, place = manifest.graphs, (1, prompting.embedding)
+    semantic, music = graphs["semantic"], graphs["music"]
+    _expect("semantic", semantic.inputs, ("audio", (1, manifest.audio.channels, "samples")))
+    _expect("semantic", semantic.outputs, ("tokens", (1, "tokens")), "int64")
+    _expect("semantic", semantic.outputs, ("features", (1, "tokens", "features")))
+    features = next(t for t in semantic.outputs if t.name == "features").shape
+    _expect("music", music.inputs, ("features", features))
+    _expect("music", music.outputs, ("embedding", place))
+    _expect("text", graphs["text"].inputs, ("words", (1, "words")), "int64")
+    _expect("text", graphs["text"].outputs, ("embedding", place))
+    _expect("quantise", graphs["quantise"].inputs, ("embedding", place))
+    _expect("quantise", graphs["quantise"].outputs, ("codes", (1, prompting.codes)), "int64")
+    _expect("quantise", graphs["quantise"].outputs, ("quantised", place))
+    _expect("prefix", graphs["prefix"].inputs, ("codes", (1, prompting.codes)), "int64")
+
+
+def _check_language(manifest: Manifest, prompting: PromptingSpec) -> None:
+    graph, slots = manifest.graphs["language"], prompting.language_context
+    prefix: Shape = (1, "layers", prompting.codes, "values")
+    _expect("prefix", manifest.graphs["prefix"].outputs, ("prefix", prefix))
+    _expect("language", graph.inputs, ("tokens", (1, "n")), "int64")
+    _expect("language", graph.inputs, ("brief", (1, prompting.brief_size)))
+    _expect("language", graph.inputs, ("position", (1,)), "int64")
+    _expect("language", graph.inputs, ("filled", (1, slots)))
+    made = next(t for t in manifest.graphs["prefix"].outputs if t.name == "prefix")
+    _expect("language", graph.inputs, ("prefix", made.shape))
+    _expect("language", graph.outputs, ("logits", (1, "n", prompting.vocabulary)))
+    if graph.position_period is None:
+        raise BundleError("language has no position_period: a stream without end needs one")
+    for state in graph.states:
+        _numbers("language", state)
+        if state.ring_axis != 1 or state.shape[:2] != (1, slots):
+            raise BundleError(
+                f"language: state {state.name} is {list(state.shape)} with ring axis "
+                f"{state.ring_axis}, expected [1, {slots}, …] with ring axis 1"
+            )
 
 
 def _expect(

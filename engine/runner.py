@@ -25,10 +25,11 @@ import numpy as np
 from engine.controls import Controls, ControlSnapshot
 from engine.generator import Block, Generator
 from engine.producer import Producer
+from engine.prompts import Prompts
 from engine.ring import AudioRing
 from engine.scheduler import Costs, Generate, Hold, Scheduler, Wait
 from engine.session import Floats
-from engine.window import Rungs
+from engine.window import Plan, Rungs
 from engine.worker import Job, Result, Worker
 
 COVER_S = 0.03
@@ -58,6 +59,7 @@ class RunnerStatus:
     last_tick_s: float = 0.0
     budget_s: float = 0.0  # the length of a chunk
     real_time_factor: float = 0.0  # mean of the last ticks / budget
+    busy: bool = False  # a chunk is being made, with the controls that held when it began
     steps: int = 0  # of the last block
     revision: int = 0  # of the controls that made the last block
     rungs: Rungs = ()  # the window now
@@ -69,19 +71,21 @@ class Runner:
 
     `ring_s` is how much audio is kept ahead. `on_block` is called by the keeper with every block
     that was written, cover included; its `position_samples` counts from the first. `spare` makes
-    another generator of the same bundle, for when this one is stuck.
+    another generator of the same bundle, for when this one is stuck. `prompts` embeds what
+    listeners ask for, in their threads; None where the bundle takes no prompts.
     """
 
     def __init__(
         self, generator: Generator, controls: Controls, *, ring_s: float,
         on_block: Callable[[Block], None] | None = None,
-        spare: Callable[[], Generator] | None = None,
+        spare: Callable[[], Generator] | None = None, prompts: Prompts | None = None,
     ) -> None:  # fmt: skip
         manifest = generator.bundle.manifest
         self._rate_hz = manifest.audio.sample_rate_hz
         self._chunk_s = generator.chunk_s
         self._ladder = generator.ladder
         self._controls = controls
+        self.prompts = prompts
         self._on_block = on_block
         self._spare = spare
         capacity = round(ring_s * self._rate_hz) + 2 * generator.chunk_samples
@@ -90,7 +94,9 @@ class Runner:
         self._scheduler = Scheduler(generator.chunk_s, generator.ladder, ring_s)
         self._costs = Costs()
         self._producer = Producer(generator)
-        self._good: deque[Floats] = deque(generator.history(), manifest.context.chunks)
+        self._good: deque[tuple[Floats, Plan]] = deque(
+            zip(generator.history(), generator.plans(), strict=True), manifest.context.chunks
+        )
         self._next_index = 0
         self._first = generator
         self._worker: Worker | None = None
@@ -102,6 +108,7 @@ class Runner:
         )  # fmt: skip
         self._tick_s: deque[float] = deque(maxlen=64)
         self._last_error = ""
+        self._busy = False
         self._trouble = 0  # missed deadlines or failures in a row
         self._recover = False
 
@@ -129,6 +136,7 @@ class Runner:
             budget_s=self._chunk_s,
             real_time_factor=mean_s / self._chunk_s,
             rungs=generator.rungs if generator else (),
+            busy=self._busy,
             last_error=self._last_error,
             **self._counts,
         )
@@ -161,6 +169,14 @@ class Runner:
         return self._scheduler.decide(monotonic(), self._fill_s, steps, self._costs)
 
     def _generate(self, controls: ControlSnapshot, steps: int) -> None:
+        """One job for the worker, from its start to its block in the ring."""
+        self._busy = True
+        try:
+            self._ask(controls, steps)
+        finally:
+            self._busy = False
+
+    def _ask(self, controls: ControlSnapshot, steps: int) -> None:
         """One job for the worker, covered for as long as it is late."""
         assert self._worker is not None
         self._worker.ask(Job(controls, steps, self._recover))
@@ -191,7 +207,7 @@ class Runner:
             self._replace(controls, result)
             return
         self._trouble = 0
-        self._good.append(block.latents)
+        self._good.append((block.latents, block.plan))
         self._next_index = block.index + 1
         self._counts.update(steps=block.steps, revision=block.control_revision)
         self._write(block)
@@ -240,8 +256,9 @@ class Runner:
                 log.exception("on_block failed")
 
 
-def _resumed(generator: Generator, chunks: list[Floats], index: int) -> Generator:
+def _resumed(generator: Generator, chunks: list[tuple[Floats, Plan]], index: int) -> Generator:
     """The generator, going on behind these chunks."""
     if chunks:
-        generator.resume(np.stack(chunks), index)
+        latents, plans = zip(*chunks, strict=True)
+        generator.resume(np.stack(latents), index, plans)
     return generator

@@ -43,5 +43,5 @@ class Backend(Protocol):
         ...
 
     def session(self, graph: str) -> Session:
-        """The session of `encoder`, `decoder` or `velocity`."""
+        """The session of one graph of the manifest."""
         ...

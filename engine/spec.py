@@ -1,7 +1,7 @@
 """What a bundle says about itself, as frozen dataclasses: to and from the manifest's JSON.
 
 A shape holds whole numbers, or names for the axes that are free: `samples`, `frames`, `chunks`
-(in flight), `context_chunks`, `window_frames`.
+(in flight), `context_chunks`, `window_frames`, `batch`, `tokens`, `words`, `n` (tokens of a run).
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ FORMAT = 1
 
 DTYPES = ("float32", "int64")
 """Element types of the tensors that enter and leave a graph."""
+
+ABSENT_CODE = 256
+"""The prompt code that stands for no prompt; codes of a prompt are below it."""
 
 Shape = tuple[int | str, ...]
 
@@ -138,8 +141,8 @@ class TensorSpec:
 class StateSpec(TensorSpec):
     """A state `x` that leaves the graph as `x_next`.
 
-    A ring state has one slot a finished chunk along `ring_axis`; its `x_next` holds there the
-    chunks of the run. A plain state (`ring_axis` None) is replaced whole.
+    A ring state has one slot a finished chunk (or token, in `language`) along `ring_axis`; its
+    `x_next` holds there the chunks of the run. A plain state (`ring_axis` None) is replaced whole.
     """
 
     initial: float = 0.0
@@ -201,7 +204,11 @@ class GraphSpec:
 
 @dataclass(frozen=True, slots=True)
 class ControlSpec:
-    """One control: a *hand* acts at the sink at once, an *idea* on the next chunk that enters."""
+    """One control: a *hand* acts at the sink at once, an *idea* on the next chunk that enters.
+
+    An `optional` one may be None, which leaves it to the music, and is so until it is set; its
+    default is where a fader for it starts.
+    """
 
     name: str
     kind: str
@@ -210,6 +217,7 @@ class ControlSpec:
     default: float
     unit: str
     whole: bool = False
+    optional: bool = False
 
     @property
     def latency(self) -> str:
@@ -222,7 +230,7 @@ class ControlSpec:
         spec = cls(
             fields.text("name"), fields.text("kind", ("hand", "idea")),
             fields.number("minimum"), fields.number("maximum"), fields.number("default"),
-            fields.text("unit"), fields.flag("whole"),
+            fields.text("unit"), fields.flag("whole"), fields.flag("optional"),
         )  # fmt: skip
         if not spec.minimum <= spec.default <= spec.maximum:
             raise BundleError(
@@ -230,6 +238,28 @@ class ControlSpec:
                 f"{spec.minimum:g} … {spec.maximum:g}"
             )
         return spec
+
+
+@dataclass(frozen=True, slots=True)
+class PromptingSpec:
+    """How a bundle is asked: sizes that its prompting graphs and the engine agree on."""
+
+    embedding: int  # E, width of the joint music-text space
+    codes: int  # in front of the language model
+    vocabulary: int  # V semantic tokens; token V starts the language model, and means none
+    token_frames: int  # latent frames of one token
+    language_context: int  # L tokens that the language model looks back on
+    words: str  # file: a JSON list of the words that the text graph knows; ids count from 1
+    brief_size: int  # length of the brief, see engine.brief
+
+    @classmethod
+    def read(cls, fields: Fields) -> PromptingSpec:
+        """From the manifest; BundleError names a wrong field."""
+        return cls(
+            fields.whole("embedding"), fields.whole("codes"), fields.whole("vocabulary"),
+            fields.whole("token_frames"), fields.whole("language_context"), fields.text("words"),
+            fields.whole("brief_size"),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +314,7 @@ class Manifest:
     graphs: Mapping[str, GraphSpec]
     files: Mapping[str, FileSpec]
     golden: GoldenSpec | None = None
+    prompting: PromptingSpec | None = None
     trained_on: str = ""
     measured: Mapping[str, float | str] = field(default_factory=dict)
     format: int = FORMAT
@@ -326,6 +357,9 @@ class Manifest:
             graphs=_map(fields.inner("graphs"), GraphSpec),
             files=_map(fields.inner("files"), FileSpec),
             golden=GoldenSpec.read(fields.inner("golden")) if fields.has("golden") else None,
+            prompting=(
+                PromptingSpec.read(fields.inner("prompting")) if fields.has("prompting") else None
+            ),
             trained_on=fields.text("trained_on") if fields.has("trained_on") else "",
             measured=_measured(fields.inner("measured")) if fields.has("measured") else {},
         )

@@ -8,13 +8,30 @@ a staggered ladder, the whole window at once, or a hole between finished chunks 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
 from numpy.random import Generator, Philox
 
 from engine.angles import Table, step
 from engine.session import Floats
 
 Rungs = tuple[tuple[int, float], ...]
+Tokens = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """What a chunk was asked to be, from its entry to its end."""
+
+    tokens: Tokens  # of the chunk, [n]
+    brief: Floats  # float32[brief]
+    guidance: float = 1.0
+
+
+UNPLANNED = Plan(np.zeros(0, np.int64), np.zeros(0, np.float32))
+"""For networks without conditions."""
 
 
 def noise(seed: int, index: int, frames: int, dim: int) -> Floats:
@@ -28,7 +45,10 @@ def noise(seed: int, index: int, frames: int, dim: int) -> Floats:
 
 
 class Window:
-    """At most `capacity` chunks of `frames` × `dim`; the rows [:count] of every array are used."""
+    """At most `capacity` chunks of `frames` × `dim`; the rows [:count] of every array are used.
+
+    `plans` has a plan for each of these rows.
+    """
 
     def __init__(self, capacity: int, frames: int, dim: int, context_angle: float) -> None:
         self.capacity = capacity
@@ -39,6 +59,7 @@ class Window:
         self.rung = np.zeros(capacity, np.int64)
         self.index = np.zeros(capacity, np.int64)
         self.revision = np.zeros(capacity, np.int64)
+        self.plans: list[Plan] = []
 
     @property
     def flying(self) -> list[int]:
@@ -53,14 +74,19 @@ class Window:
     def clear(self) -> None:
         """Forget every chunk."""
         self.count = 0
+        self.plans.clear()
 
-    def append(self, latents: Floats, index: int, rung: int, angle: float, revision: int) -> None:
+    def append(
+        self, latents: Floats, index: int, rung: int, angle: float, revision: int,
+        plan: Plan = UNPLANNED,
+    ) -> None:  # fmt: skip
         """A chunk enters as the newest, on a rung that stands at `angle`."""
         assert self.count < self.capacity, "the window is full: drop a chunk first"
         row = self.count
         self.latents[row] = latents
         self.index[row] = index
         self.revision[row] = revision
+        self.plans.append(plan)
         self._stand(row, rung, angle)
         self.count += 1
 
@@ -69,6 +95,7 @@ class Window:
         kept = self.count - rows
         for array in (self.latents, self.angles, self.rung, self.index, self.revision):
             array[:kept] = array[rows : self.count]
+        del self.plans[:rows]
         self.count = kept
 
     def relabel(self, steps: int, new_steps: int) -> None:

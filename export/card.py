@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.spec import Manifest
+from engine.spec import Manifest, PromptingSpec
 
 TEXT = """\
 # {name} {version}
@@ -24,8 +24,9 @@ Weights of perpetuo: an engine that continues music without end, live.
 ## Files
 `encoder.onnx` turns a take into latents, `velocity.onnx` is the dual-path diffusion network that
 turns noise into the next chunk of latents, `decoder.onnx` turns latents into audio, causally.
-`weights.data` holds the weights of all of them: matrices at half precision, computed in float32.
-`velocity.unrolled.onnx`, where it is there, is the same network for accelerators.
+{prompting}`weights.data` holds the weights of all of them, computed in float32: matrices of the
+decoder and of the velocity network at half precision, those of the others as int8 with a scale for
+each row. `velocity.unrolled.onnx`, where it is there, is the same network for accelerators.
 `golden.npz` holds the latents that this bundle makes from no prompt with a known seed.
 
 ## Trained on
@@ -37,8 +38,8 @@ No recording of anybody else was used unless this section says so.
 {measured}
 
 `parity` figures are relative errors over {parity_chunks} streamed chunks: ONNX Runtime against
-torch, and both against float64. `half` figures are what rounding the weights to half precision
-changes, relative RMS. `training` figures are the last line of each training log.
+torch, and both against float64. `half` and `int8` figures are what rounding the weights so changes,
+relative RMS{of_tokens}. `training` figures are the last line of each training log.
 
 ## Limits
 It continues from the sound of the last seconds and plans no form: sections and endings are not its
@@ -46,13 +47,24 @@ business. It knows the styles it was trained on; other music is pulled towards t
 It is no source separator, no transcriber, and it sings no words.
 """
 
+PROMPTING = """\
+`semantic.onnx` is a conformer that hears a recording as tokens: {token_hz:g} a second, of a
+vocabulary of {vocabulary}. `music.onnx` and `text.onnx` place recordings and known words
+(`words.json`, {words} of them) in one space of {embedding} dimensions, `quantise.onnx` makes
+{codes} codes of a place in it. `prefix.onnx` and `language.onnx` are the language model that writes
+the tokens to come for the velocity network; it looks back on {context_s:.1f} s of them.
+"""
+
 
 def model_card(
-    manifest: Manifest, parameters: Mapping[str, int], parity_chunks: int, note: str
+    manifest: Manifest, parameters: Mapping[str, int], parity_chunks: int, note: str, words: int = 0
 ) -> str:
-    """MODEL_CARD.md for a manifest; `note` is appended as it is."""
+    """MODEL_CARD.md for a manifest; `note` is appended as it is, `words` are how many it knows."""
     context = f"{manifest.context.kind}, {manifest.context.chunks} chunks"
+    prompting = manifest.prompting
     card = TEXT.format(
+        prompting=_prompting(manifest, prompting, words) if prompting else "",
+        of_tokens="; of `int8.tokens`, the part that changes" if prompting else "",
         name=manifest.name,
         version=manifest.version,
         rate_hz=manifest.audio.sample_rate_hz,
@@ -70,6 +82,18 @@ def model_card(
         parity_chunks=parity_chunks,
     )
     return card + (f"\n{note.strip()}\n" if note.strip() else "")
+
+
+def _prompting(manifest: Manifest, prompting: PromptingSpec, words: int) -> str:
+    token_hz = manifest.latent.rate_hz / prompting.token_frames
+    return PROMPTING.format(
+        token_hz=token_hz,
+        vocabulary=prompting.vocabulary,
+        words=words,
+        embedding=prompting.embedding,
+        codes=prompting.codes,
+        context_s=prompting.language_context / token_hz,
+    )
 
 
 def _table(measured: Mapping[str, float | str]) -> str:

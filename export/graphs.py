@@ -17,9 +17,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from engine.spec import GraphSpec, StateSpec, TensorSpec
+from engine.spec import GraphSpec, Shape, StateSpec, TensorSpec
 from model.autoencoder import LiveAutoencoder
 from model.layers import POSITION_PERIOD, SRULayer
+from model.presets import VelocityPreset
 from model.velocity import VelocityNetwork
 
 Feeds = dict[str, Tensor]
@@ -37,6 +38,8 @@ class Graph:
     outputs: tuple[TensorSpec, ...]
     states: tuple[StateSpec, ...] = ()
     position_period: int | None = None
+    unit_samples: int = 1  # audio comes in whole multiples of so many samples
+    ids: int = 8  # whole numbers that enter are smaller than this
 
     @property
     def entering(self) -> tuple[TensorSpec, ...]:
@@ -91,7 +94,7 @@ class DecoderDoor(nn.Module):
             for name, value in self.initial.items()
         }
         audio, after = self.autoencoder.step(latents, states)
-        return {"audio": audio, **_next(after, self.initial, latents.dtype)}
+        return {"audio": audio, **next_states(after, self.initial, latents.dtype)}
 
 
 class CachedDoor(nn.Module):
@@ -107,9 +110,9 @@ class CachedDoor(nn.Module):
         velocity, after = self.velocity.cached_pass(
             feeds["latents"], feeds["angle"], feeds["position"], feeds["filled"],
             {name: feeds[name] for name in self.initial},
-            tokens=feeds.get("tokens"), guide=feeds.get("guide"),
+            **{name: feeds[name] for name in self.velocity.preset.conditions},
         )  # fmt: skip
-        return {"velocity": velocity, **_next(after, self.initial, velocity.dtype)}
+        return {"velocity": velocity, **next_states(after, self.initial, velocity.dtype)}
 
 
 class WindowDoor(nn.Module):
@@ -123,9 +126,10 @@ class WindowDoor(nn.Module):
         """Latents [1, frames, dim] and the rest -> velocity [1, frames, dim]."""
         return {
             "velocity": self.velocity.window_pass(
-                feeds["latents"], feeds["angle"], feeds.get("tokens"), feeds.get("guide")
+                feeds["latents"], feeds["angle"],
+                **{name: feeds[name] for name in self.velocity.preset.conditions},
             )
-        }
+        }  # fmt: skip
 
 
 def encoder_graph(autoencoder: LiveAutoencoder) -> Graph:
@@ -136,6 +140,7 @@ def encoder_graph(autoencoder: LiveAutoencoder) -> Graph:
         EncoderDoor(autoencoder),
         (TensorSpec("audio", "float32", (1, preset.channels, "samples")),),
         (TensorSpec("latents", "float32", (1, "frames", preset.dim)),),
+        unit_samples=preset.frame_samples,
     )
 
 
@@ -158,19 +163,26 @@ def velocity_graph(velocity: VelocityNetwork, context: str) -> Graph:
 
 
 def _cached_graph(velocity: VelocityNetwork) -> Graph:
-    """Any number of chunks in flight; `past_*` are rings over the finished chunks."""
+    """Any number of chunks in flight; `past_*` are rings over the finished chunks.
+
+    With a brief the batch is free, and its rows look back on the same states: that is what
+    guidance needs.
+    """
     preset, door = velocity.preset, CachedDoor(velocity)
-    latents = (1, "chunks", preset.chunk_frames, preset.dim)
+    batch: int | str = "batch" if "brief" in preset.conditions else 1
+    latents = (batch, "chunks", preset.chunk_frames, preset.dim)
     hops = preset.chunk_frames // velocity.half_frames
     return Graph(
         "velocity",
         door,
         (
             TensorSpec("latents", "float32", latents),
-            TensorSpec("angle", "float32", (1, "chunks")),
+            TensorSpec("angle", "float32", (batch, "chunks")),
             TensorSpec("position", "int64", (1,)),
             TensorSpec("filled", "float32", (1, preset.context_chunks)),
-            *_conditions(preset.conditions, (1, "chunks", "tokens"), latents),
+            *_conditions(
+                preset, (batch, "chunks", preset.chunk_frames // preset.token_frames), latents
+            ),
         ),
         (TensorSpec("velocity", "float32", latents),),
         tuple(
@@ -180,6 +192,7 @@ def _cached_graph(velocity: VelocityNetwork) -> Graph:
             for name, x in door.initial.items()
         ),
         position_period=POSITION_PERIOD // gcd(POSITION_PERIOD, hops),
+        ids=preset.vocabulary + 1,
     )
 
 
@@ -194,20 +207,24 @@ def _window_graph(velocity: VelocityNetwork) -> Graph:
         (
             TensorSpec("latents", "float32", latents),
             TensorSpec("angle", "float32", (1, frames)),
-            *_conditions(preset.conditions, (1, "tokens"), latents),
+            *_conditions(preset, (1, frames // preset.token_frames), latents),
         ),
         (TensorSpec("velocity", "float32", latents),),
+        ids=preset.vocabulary + 1,
     )
 
 
-def _conditions(
-    names: tuple[str, ...], tokens: tuple[int | str, ...], guide: tuple[int | str, ...]
-) -> list[TensorSpec]:
-    known = [TensorSpec("tokens", "int64", tokens), TensorSpec("guide", "float32", guide)]
-    return [tensor for tensor in known if tensor.name in names]
+def _conditions(preset: VelocityPreset, tokens: Shape, latents: Shape) -> list[TensorSpec]:
+    """One brief stands beside each row of tokens."""
+    known = {
+        "tokens": TensorSpec("tokens", "int64", tokens),
+        "brief": TensorSpec("brief", "float32", (*tokens[:-1], preset.brief)),
+        "guide": TensorSpec("guide", "float32", latents),
+    }
+    return [known[name] for name in preset.conditions]
 
 
-def _next(after: Feeds, initial: Feeds, dtype: torch.dtype) -> Feeds:
+def next_states(after: Feeds, initial: Feeds, dtype: torch.dtype) -> Feeds:
     """The next states under their names, in the order of the initial ones."""
     return {f"{name}_next": after[name].to(dtype) for name in initial}
 

@@ -18,13 +18,13 @@ from onnxscript import optimizer
 from export.graphs import Graph, recurrence
 
 OPSET = 20
-EXAMPLE_SIZES = {"chunks": 2, "frames": 5, "tokens": 3}
+EXAMPLE_SIZES = {"batch": 2, "chunks": 3, "frames": 5, "tokens": 9, "words": 6, "n": 4}
 """Sizes of free axes while tracing: any but 0 and 1, which the tracer takes for constants."""
 
 
-def to_onnx(graph: Graph, frame_samples: int, scan: bool) -> ir.Model:
+def to_onnx(graph: Graph, scan: bool) -> ir.Model:
     """The graph with its weights inside, free axes where its tensors have names for them."""
-    sizes = {**EXAMPLE_SIZES, "samples": EXAMPLE_SIZES["frames"] * frame_samples}
+    sizes = {**EXAMPLE_SIZES, "samples": EXAMPLE_SIZES["frames"] * graph.unit_samples}
     free = torch.export.Dim.DYNAMIC
     dynamic = {
         tensor.name: {i: free for i, axis in enumerate(tensor.shape) if isinstance(axis, str)}

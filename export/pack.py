@@ -6,7 +6,6 @@ the finished bundle has been opened and has played. A failure leaves what was th
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import shutil
@@ -17,33 +16,33 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
-import torch
-from torch import nn
 
 from engine.backends import open_backend
+from engine.brief import brief_size
 from engine.bundle import MANIFEST, Bundle, seal
-from engine.controls import default_controls
+from engine.controls import default_controls, prompting_controls
 from engine.errors import UsageError
 from engine.generator import golden_latents
 from engine.spec import (
     AudioSpec,
     ContextSpec,
+    ControlSpec,
     GoldenSpec,
     GraphSpec,
     LadderSpec,
     LatentSpec,
     Manifest,
+    PromptingSpec,
 )
 from export.card import model_card
-from export.graphs import Graph, decoder_graph, encoder_graph, velocity_graph
+from export.networks import Networks, preset_name, round_off
 from export.onnx_graph import to_onnx
-from export.parity import CHUNKS, in_torch, measure, stream
-from export.weights import Pool, note_names, refuse_unusable, round_to_half
-from model.autoencoder import LiveAutoencoder
-from model.presets import PRESETS
-from model.velocity import VelocityNetwork
+from export.parity import measure, measure_whole
+from export.streams import CHUNKS
+from export.weights import Pool, note_names
 
 LICENCE_FILE = Path(__file__).resolve().parents[1] / "LICENSE"
+WORDS_FILE = "words.json"
 LADDER = LadderSpec(10, 1, (6, 4, 2))
 GOLDEN = GoldenSpec("golden.npz", seed=7, steps=4, chunks=2, tolerance=1e-3)
 
@@ -58,44 +57,19 @@ class Label:
     version: str = "0.1.0"
     licence: str = "Apache-2.0"
     temperature: float = 1.0  # scale of the noise that chunks begin as
+    guidance: float = 2.5  # how much a prompt counts
     trained_on: str = ""
     note: str = ""
     ladder: LadderSpec = LADDER
 
-
-@dataclass(frozen=True, slots=True)
-class Networks:
-    """A trained pair; the velocity network's context is `cached` or `window`."""
-
-    autoencoder: LiveAutoencoder
-    velocity: VelocityNetwork
-    context: str
-
     def __post_init__(self) -> None:
-        made, read = self.autoencoder.preset.dim, self.velocity.preset.dim
-        if made != read:
-            raise UsageError(
-                f"the autoencoder makes latents of {made} values a frame, the velocity network "
-                f"reads {read}: they were not trained for each other"
-            )
-
-    @property
-    def parts(self) -> dict[str, nn.Module]:
-        """The three networks by the names of their graphs."""
-        autoencoder = self.autoencoder
-        return {
-            "encoder": autoencoder.encoder,
-            "decoder": autoencoder.decoder,
-            "velocity": self.velocity,
-        }
-
-    def graphs(self) -> list[Graph]:
-        """All of them as the engine meets them."""
-        return [
-            encoder_graph(self.autoencoder),
-            decoder_graph(self.autoencoder),
-            velocity_graph(self.velocity, self.context),
-        ]
+        """UsageError for a control that would start outside its range."""
+        every = default_controls(self.ladder, self.temperature)
+        for spec in (*every, *prompting_controls(1, self.guidance)):
+            if not spec.minimum <= spec.default <= spec.maximum:
+                raise UsageError(
+                    f"{spec.name} is {spec.default:g}, it takes {spec.minimum:g} … {spec.maximum:g}"
+                )
 
 
 def pack(
@@ -113,14 +87,17 @@ def pack(
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as holder:
         folder = Path(holder) / out.name
         folder.mkdir()
-        figures = dict(measured or {}) | preset_name(networks) | half_figures(networks)
+        figures = dict(measured or {}) | preset_name(networks) | round_off(networks)
         graphs = write_graphs(networks, folder, accelerator, figures, say)
         manifest = describe(networks, label, graphs, figures)
         parameters = {
             name: sum(p.numel() for p in part.parameters()) for name, part in networks.parts.items()
         }
-        card = model_card(manifest, parameters, CHUNKS, label.note)
+        words = networks.prompting.words if networks.prompting else ()
+        card = model_card(manifest, parameters, CHUNKS, label.note, len(words))
         (folder / "MODEL_CARD.md").write_text(card)
+        if words:
+            (folder / WORDS_FILE).write_text(json.dumps(words, indent=0))
         shutil.copyfile(LICENCE_FILE, folder / "LICENSE")
         play_golden(folder, manifest)
         replace_folder(folder, out, Path(holder) / "before")
@@ -144,37 +121,10 @@ def replace_folder(new: Path, old: Path, aside: Path) -> None:
     new.rename(old)
 
 
-def preset_name(networks: Networks) -> dict[str, float | str]:
-    """`preset`: the name of the networks' sizes; nothing where they have none."""
-    sizes = (networks.autoencoder.preset, networks.velocity.preset)
-    names = [p.name for p in PRESETS.values() if (p.autoencoder, p.velocity) == sizes]
-    return {"preset": names[0]} if names else {}
-
-
-def half_figures(networks: Networks) -> dict[str, float | str]:
-    """Round the networks to what the bundle stores, in place; how much each graph changed."""
-    for name, part in networks.parts.items():
-        refuse_unusable(part, name)
-    samples = networks.autoencoder.preset.frame_samples
-    exact = copy.deepcopy(networks)
-    for part in networks.parts.values():
-        round_to_half(part)
-    figures: dict[str, float | str] = {}
-    for before, after in zip(exact.graphs(), networks.graphs(), strict=True):
-        one, other = (
-            stream(g, in_torch(g, torch.float32), samples, chunks=4) for g in (before, after)
-        )
-        scale = float(np.sqrt(np.square(one).mean()))
-        change = float(np.sqrt(np.square(one - other).mean()))
-        figures[f"half.{before.name}"] = change / max(scale, 1e-30)
-    return figures
-
-
 def write_graphs(
     networks: Networks, folder: Path, accelerator: bool, figures: dict[str, float | str], say: Say
 ) -> dict[str, GraphSpec]:
     """Export every graph in every form, compare each with torch; figures are added to."""
-    samples = networks.autoencoder.preset.frame_samples
     pool = Pool(folder / "weights.data")
     specs, written = {}, []
     for graph in networks.graphs():
@@ -183,7 +133,7 @@ def write_graphs(
             forms["velocity.unrolled.onnx"] = False
         for file, scan in forms.items():
             say(f"{file}: exporting")
-            model = to_onnx(graph, samples, scan)
+            model = to_onnx(graph, scan)
             note_names(model, graph.module)
             pool.take(model)
             ir.save(model, folder / file)
@@ -192,9 +142,13 @@ def write_graphs(
         specs[graph.name] = graph.spec(f"{graph.name}.onnx", names)
     pool.write()
     for graph, file in written:
-        parity = measure(graph, folder / file, samples)
+        parity = measure(graph, folder / file)
         figures |= parity.figures(file.removesuffix(".onnx"))
         say(f"{file}: {parity.against_torch:.1e} from torch over {CHUNKS} streamed chunks")
+    if networks.prompting:
+        whole = measure_whole(networks.prompting.language, folder)
+        figures["parity.language.ort_whole"] = whole
+        say(f"language.onnx: {whole:.1e} from the whole pass, token by token")
     return specs
 
 
@@ -216,18 +170,44 @@ def describe(
         ),
         ladder=label.ladder,
         conditions=velocity.conditions,
-        controls=default_controls(label.ladder, label.temperature),
+        controls=controls(networks, label),
         graphs=graphs,
         files={},
+        prompting=prompting_spec(networks),
         trained_on=label.trained_on,
         measured=figures,
     )
 
 
+def prompting_spec(networks: Networks) -> PromptingSpec | None:
+    """The manifest's section on prompts; None for networks without."""
+    if networks.prompting is None:
+        return None
+    sizes, language = networks.prompting.mulan.sizes, networks.prompting.language.preset
+    return PromptingSpec(
+        embedding=sizes.embedding,
+        codes=sizes.codes,
+        vocabulary=language.vocabulary,
+        token_frames=networks.velocity.preset.token_frames,
+        language_context=language.context,
+        words=WORDS_FILE,
+        brief_size=brief_size(sizes.embedding),
+    )
+
+
+def controls(networks: Networks, label: Label) -> tuple[ControlSpec, ...]:
+    """Those of every bundle, and with prompts those of what is asked."""
+    every = default_controls(label.ladder, label.temperature)
+    if networks.prompting is None:
+        return every
+    vocabulary = networks.prompting.language.preset.vocabulary
+    return (*every, *prompting_controls(vocabulary, label.guidance))
+
+
 def play_golden(folder: Path, manifest: Manifest) -> Bundle:
     """Let the engine itself play the first chunks, keep their latents, seal for good."""
     bundle = seal(folder, manifest.to_json())
-    if manifest.conditions:
+    if manifest.conditions and manifest.prompting is None:
         return bundle  # the engine cannot play it by itself
     latents = golden_latents(bundle, open_backend("ort", bundle), GOLDEN)
     np.savez(folder / GOLDEN.file, latents=latents)

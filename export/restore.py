@@ -1,16 +1,17 @@
 """`python -m export.restore --bundle BUNDLE --out RUN`: a bundle back into networks to train.
 
-Writes the run folders RUN/autoencoder and RUN/velocity. They hold the networks as the bundle
-stores them, matrices at half precision, and no state of an optimiser: a training starts from them
-(`--init`, `--autoencoder`), it does not resume in them.
+Writes the run folders RUN/autoencoder and RUN/velocity, and where the bundle takes prompts
+RUN/semantic, RUN/language and RUN/mulan. They hold the networks as the bundle stores them, rounded,
+and no state of an optimiser: a training starts from them (`--init`, `--autoencoder`), it does not
+resume in them. What only training reads is not in a bundle, and is as it is in a new network.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,29 +19,43 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
+from engine.brief import brief_size
 from engine.bundle import Bundle
-from engine.errors import BundleError, PerpetuoError, UsageError
+from engine.errors import BundleError, UsageError
 from engine.onnxfile import external_files
-from export.pack import Label, Networks, describe
+from export.command import answered
+from export.networks import Networks
+from export.pack import Label, describe
 from export.parity import measure
-from export.weights import named_weights
+from export.prompting import Prompting
+from export.weights import named_weights, unread_weights
 from model.autoencoder import LiveAutoencoder
+from model.language import LanguageModel
+from model.mulan import Mulan, MulanSizes
 from model.presets import PRESETS, Preset
+from model.semantic import SemanticEncoder
 from model.training import Budget, Run
 from model.velocity import VelocityNetwork
 
 Network = TypeVar("Network", bound=nn.Module)
-Weights = dict[str, npt.NDArray[np.float32]]
 
 COMPARED_CHUNKS = 3
 """Streamed chunks over which the restored networks are compared with the bundle's graphs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The weights of a bundle by torch's names, and the names that no graph reads."""
+
+    weights: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     p = argparse.ArgumentParser(prog="python -m export.restore", description=__doc__)
     p.add_argument("--bundle", type=Path, required=True, help="folder of the bundle")
-    p.add_argument("--out", type=Path, required=True, help="where the two run folders go")
+    p.add_argument("--out", type=Path, required=True, help="where the run folders go")
     return p
 
 
@@ -50,17 +65,32 @@ def restore(bundle: Bundle) -> tuple[Networks, Preset]:
     BundleError if the bundle is of no preset of this version, or its graphs do not fit it.
     """
     preset = preset_of(bundle)
-    weights = read_weights(bundle)
+    stored = read_weights(bundle)
+    sizes = preset.prompted if bundle.manifest.prompting else preset.velocity
     networks = Networks(
-        filled(LiveAutoencoder(preset.autoencoder), weights, "autoencoder", preset.name),
-        filled(VelocityNetwork(preset.velocity), weights, "velocity", preset.name),
+        filled(LiveAutoencoder(preset.autoencoder), stored, "autoencoder", preset.name),
+        filled(VelocityNetwork(sizes), stored, "velocity", preset.name),
         bundle.manifest.context.kind,
+        prompting_of(bundle, stored, preset) if bundle.manifest.prompting else None,
     )
     refuse_misfit(bundle, networks, preset)
     for graph in networks.graphs():
         path = bundle.file(bundle.manifest.graphs[graph.name].file)
-        measure(graph, path, preset.autoencoder.frame_samples, COMPARED_CHUNKS)
+        measure(graph, path, COMPARED_CHUNKS)
     return networks, preset
+
+
+def prompting_of(bundle: Bundle, stored: Stored, preset: Preset) -> Prompting:
+    """The three networks behind a bundle's prompts."""
+    sizes = MulanSizes(preset.semantic.hidden, len(bundle.words), preset.joint)
+    brief = brief_size(preset.joint)
+    return Prompting(
+        filled(SemanticEncoder(preset.semantic, preset.autoencoder), stored, "semantic",
+               preset.name),
+        filled(LanguageModel(preset.language, brief), stored, "language", preset.name),
+        filled(Mulan(sizes), stored, "mulan", preset.name),
+        bundle.words,
+    )  # fmt: skip
 
 
 def preset_of(bundle: Bundle) -> Preset:
@@ -74,23 +104,30 @@ def preset_of(bundle: Bundle) -> Preset:
     return PRESETS[str(name)]
 
 
-def read_weights(bundle: Bundle) -> Weights:
-    """The weights of all graphs, in torch's layout, named `autoencoder.…` and `velocity.…`."""
-    weights: Weights = {}
+def read_weights(bundle: Bundle) -> Stored:
+    """The weights of all graphs, in torch's layout, named `autoencoder.…`, `velocity.…`."""
+    stored = Stored()
     for graph in bundle.manifest.graphs.values():
         path = bundle.file(graph.file)
         foreign = external_files(path) - set(bundle.manifest.files)
         if foreign:
             raise BundleError(f"{graph.file} wants data from files the bundle lacks")
-        weights |= named_weights(ir.load(path))
-    return weights
+        model = ir.load(path)
+        stored.weights.update(named_weights(model))
+        stored.unread.update(unread_weights(model))
+    return stored
 
 
-def filled(network: Network, weights: Weights, part: str, preset: str) -> Network:
-    """The network with the weights of its part; BundleError unless each has one that fits."""
-    state = {}
-    for name, own in network.state_dict().items():
-        found = weights.get(f"{part}.{name}")
+def filled(network: Network, stored: Stored, part: str, preset: str) -> Network:
+    """The network with the weights of its part; BundleError unless each has one that fits.
+
+    Those that no graph reads stay as they are.
+    """
+    state = network.state_dict()
+    for name, own in state.items():
+        found = stored.weights.get(f"{part}.{name}")
+        if found is None and f"{part}.{name}" in stored.unread:
+            continue
         if found is None or found.shape != own.shape:
             held = "none" if found is None else f"one of {found.shape}"
             raise BundleError(
@@ -120,14 +157,25 @@ def refuse_misfit(bundle: Bundle, networks: Networks, preset: Preset) -> None:
             )
 
 
-def write(networks: Networks, preset: Preset, out: Path) -> None:
-    """Write both run folders; UsageError, and nothing written, if one of them is a training."""
-    parts = {"autoencoder": networks.autoencoder, "velocity": networks.velocity}
+def write(networks: Networks, preset: Preset, out: Path) -> list[Path]:
+    """Write the run folders; UsageError, and nothing written, if one of them is a training."""
+    parts: dict[str, nn.Module] = {
+        "autoencoder": networks.autoencoder, "velocity": networks.velocity
+    }  # fmt: skip
+    conditions = list(networks.velocity.preset.conditions)
+    facts: dict[str, dict[str, Any]] = {
+        "velocity": {"context": networks.context, "conditions": conditions}
+    }
+    if networks.prompting is not None:
+        parts |= networks.prompting.parts
+        sizes, words = networks.prompting.mulan.sizes, networks.prompting.words
+        facts["mulan"] = {"sizes": asdict(sizes), "words": list(words)}
     for name in parts:
         refuse_training(out / name)
     for name, network in parts.items():
         run = Run(out / name, Budget(steps=1, minutes=1.0))
-        run.save({"average": network}, preset=preset.name, context=networks.context)
+        run.save({"average": network}, preset=preset.name, **facts.get(name, {}))
+    return [out / name for name in parts]
 
 
 def refuse_training(run: Path) -> None:
@@ -140,17 +188,13 @@ def refuse_training(run: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the exit code is that of the error."""
     args = parser().parse_args(argv)
-    try:
+
+    def work() -> None:
         networks, preset = restore(Bundle.open(args.bundle))
-        write(networks, preset, args.out)
-    except PerpetuoError as error:
-        print(f"restore: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"restore: {error.filename}: {error.strerror}", file=sys.stderr)
-        return UsageError.exit_code
-    print(f"{args.out}/autoencoder, {args.out}/velocity: preset {preset.name}")
-    return 0
+        folders = write(networks, preset, args.out)
+        print(f"{', '.join(map(str, folders))}: preset {preset.name}")
+
+    return answered("restore", work)
 
 
 if __name__ == "__main__":

@@ -116,7 +116,9 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention from segments to the semantic tokens of their chunk."""
+    """Attention from segments to the semantic tokens of their chunk, by their distance in time."""
+
+    pitch: Tensor
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -124,18 +126,28 @@ class CrossAttention(nn.Module):
         self.query = nn.Linear(width, width, bias=False)
         self.project = nn.Linear(width, 2 * width, bias=False)
         self.leave = nn.Linear(width, width, bias=False)
+        nn.init.zeros_(self.leave.weight)  # a network without tokens may be gone on from
+        pairs = width // heads // 2
+        slower = torch.arange(pairs, dtype=torch.float64) / max(pairs - 1, 1)
+        self.register_buffer("pitch", (16.0**-slower).float(), persistent=False)
 
-    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
-        """x [B, N, width], tokens [B, n, width] -> [B, N, width]."""
+    def forward(self, x: Tensor, at: Tensor, tokens: Tensor, token_at: Tensor) -> Tensor:
+        """x [B, N, width] at times at [N], tokens [B, n, width] at token_at [n], in tokens.
+
+        -> [B, N, width]. Times are small: they count from the start of the chunk.
+        """
         batch, count, width = x.shape
         q = self.query(x).reshape(batch, count, self.heads, -1)
-        keys, values = self.project(tokens).reshape(
+        k, v = self.project(tokens).reshape(
             batch, tokens.shape[1], 2, self.heads, -1).unbind(2)  # fmt: skip
-        y = F.scaled_dot_product_attention(
-            q.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2)
-        )
+        q, k = self._turned(q, at), self._turned(k, token_at)
+        y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
         out: Tensor = self.leave(y.transpose(1, 2).reshape(batch, count, width))
         return out
+
+    def _turned(self, x: Tensor, at: Tensor) -> Tensor:
+        angle = at.to(x.dtype)[:, None] * self.pitch.to(x.dtype)
+        return rotate(x, torch.cos(angle), torch.sin(angle))
 
 
 def recurrence(forget: Tensor, entering: Tensor) -> Tensor:

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from engine.brief import brief_size
 
 CONTEXT_ANGLE = 0.05
 """Angle at which finished chunks are shown to the velocity network, in radians."""
@@ -41,6 +43,37 @@ class AutoencoderPreset:
 
 
 @dataclass(frozen=True, slots=True)
+class SemanticPreset:
+    """What listens: spectra on a grid of pitches and of mel bands, a conformer, k-means."""
+
+    pitch_fft: int  # of the pitch bands; a power of two
+    mel_fft: int
+    mel_bands: int
+    hop_samples: int  # one spectrum
+    spectra: int  # in one token
+    width: int
+    layers: int
+    heads: int
+    kernel: int  # of the conformer's convolution, in tokens
+    hidden: int  # values of the layer that is quantised
+    vocabulary: int  # semantic tokens
+
+
+@dataclass(frozen=True, slots=True)
+class LanguagePreset:
+    """The semantic language model: LLaMA's form over tokens without end."""
+
+    vocabulary: int
+    width: int
+    layers: int
+    heads: int
+    feedforward: float  # inner width of the gated feed-forward, as a multiple of width
+    context: int  # tokens it looks back on
+    codes: int  # prompt codes in front
+    code_vocabulary: int
+
+
+@dataclass(frozen=True, slots=True)
 class VelocityPreset:
     """The dual-path velocity network, in either context."""
 
@@ -56,6 +89,8 @@ class VelocityPreset:
     angle_width: int  # e_start, e_end
     norm: str  # "pre": before each branch; "post": after each sum, as published
     vocabulary: int = 1024  # semantic tokens
+    token_frames: int = 10  # latent frames of one token
+    brief: int = 0  # length of the brief
     conditions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -76,6 +111,27 @@ class Preset:
     name: str
     autoencoder: AutoencoderPreset
     velocity: VelocityPreset
+    semantic: SemanticPreset
+    language: LanguagePreset
+    joint: int  # width of the joint music-text space
+
+    @property
+    def token_rate_hz(self) -> float:
+        """Semantic tokens a second."""
+        tokens = self.semantic.hop_samples * self.semantic.spectra
+        return self.autoencoder.sample_rate_hz / tokens
+
+    @property
+    def prompted(self) -> VelocityPreset:
+        """The velocity network with its conditions."""
+        frame = self.autoencoder.frame_samples
+        return replace(
+            self.velocity,
+            conditions=("tokens", "brief"),
+            vocabulary=self.semantic.vocabulary,
+            token_frames=self.semantic.hop_samples * self.semantic.spectra // frame,
+            brief=brief_size(self.joint),
+        )
 
 
 TINY = Preset(
@@ -89,6 +145,15 @@ TINY = Preset(
         dim=8, width=32, merged=(2, 1), heads=2, segment_frames=4, chunk_frames=8,
         context_chunks=6, recurrent_width=16, feedforward=1.0, angle_width=16, norm="pre",
     ),
+    semantic=SemanticPreset(
+        pitch_fft=1024, mel_fft=256, mel_bands=12, hop_samples=160, spectra=2, width=16,
+        layers=2, heads=2, kernel=3, hidden=8, vocabulary=32,
+    ),
+    language=LanguagePreset(
+        vocabulary=32, width=16, layers=2, heads=2, feedforward=2.0, context=24, codes=12,
+        code_vocabulary=256,
+    ),
+    joint=64,
 )  # fmt: skip
 
 LIVE = Preset(
@@ -103,20 +168,39 @@ LIVE = Preset(
         chunk_frames=16, context_chunks=20, recurrent_width=96, feedforward=2.0,
         angle_width=256, norm="pre",
     ),
+    semantic=SemanticPreset(
+        pitch_fft=4096, mel_fft=1024, mel_bands=64, hop_samples=480, spectra=2, width=192,
+        layers=3, heads=4, kernel=15, hidden=64, vocabulary=1024,
+    ),
+    language=LanguagePreset(
+        vocabulary=1024, width=256, layers=4, heads=4, feedforward=2.0, context=256, codes=12,
+        code_vocabulary=256,
+    ),
+    joint=64,
 )  # fmt: skip
 
 PAPER = Preset(
     name="paper",
     autoencoder=LIVE.autoencoder,
     # The inner widths of the recurrent layers and of the feed-forwards are not published; SRUs of
-    # the full width in each direction and gated feed-forwards of 5 widths come to the
+    # the full width in each direction and gated feed-forwards of 10 widths come to the
     # published 296.6 M within 5 %.
     # 640 frames a chunk instead of 625: whole segments and whole tokens (trap 6 of the paper).
     velocity=VelocityPreset(
         dim=16, width=768, merged=(32, 16, 8, 4, 4, 8, 16, 32), heads=12, segment_frames=64,
-        chunk_frames=640, context_chunks=4, recurrent_width=768, feedforward=5.0,
+        chunk_frames=640, context_chunks=4, recurrent_width=768, feedforward=10.0,
         angle_width=256, norm="post", conditions=("tokens",),
     ),
+    # 199.5 M and 429.5 M are published for the two; their inner sizes are not.
+    semantic=SemanticPreset(
+        pitch_fft=4096, mel_fft=1024, mel_bands=80, hop_samples=480, spectra=2, width=1024,
+        layers=8, heads=16, kernel=31, hidden=1024, vocabulary=1024,
+    ),
+    language=LanguagePreset(
+        vocabulary=1024, width=1024, layers=24, heads=16, feedforward=4.0, context=1024, codes=12,
+        code_vocabulary=1024,
+    ),
+    joint=128,
 )  # fmt: skip
 
 PRESETS = {preset.name: preset for preset in (TINY, LIVE, PAPER)}

@@ -20,18 +20,21 @@ class CachedSampler:
         self.filled = torch.zeros(batch, network.preset.context_chunks)
         self.index = 0
 
-    def velocity(self, chunk: Tensor, angle: float) -> tuple[Tensor, States]:
-        """chunk [B, C, dim] at `angle` -> velocity [B, C, dim], next states."""
+    def velocity(
+        self, chunk: Tensor, angle: float, tokens: Tensor | None = None
+    ) -> tuple[Tensor, States]:
+        """chunk [B, C, dim] at `angle`, tokens [B, n] -> velocity [B, C, dim], next states."""
         angles = torch.full((chunk.shape[0], 1), angle)
         v, after = self.network.cached_pass(
-            chunk[:, None], angles, torch.tensor([self.index]), self.filled, self.states
-        )
+            chunk[:, None], angles, torch.tensor([self.index]), self.filled, self.states,
+            None if tokens is None else tokens[:, None],
+        )  # fmt: skip
         return v[:, 0], after
 
     @torch.no_grad()
-    def commit(self, chunk: Tensor) -> None:
+    def commit(self, chunk: Tensor, tokens: Tensor | None = None) -> None:
         """A finished chunk [B, C, dim] enters the cache."""
-        _, after = self.velocity(chunk, self.network.context_angle)
+        _, after = self.velocity(chunk, self.network.context_angle, tokens)
         slot = self.index % self.network.preset.context_chunks
         for name, value in after.items():
             if name == "tail":
@@ -42,23 +45,33 @@ class CachedSampler:
         self.index += 1
 
     @torch.no_grad()
-    def next_chunk(self, noise: Tensor, steps: int) -> Tensor:
+    def next_chunk(self, noise: Tensor, steps: int, tokens: Tensor | None = None) -> Tensor:
         """noise [B, C, dim] -> a finished chunk, committed (Algorithm 2; DDIM step)."""
         angles = schedule(steps)
         z = noise
         for high, low in pairwise(angles):
-            v, _ = self.velocity(z, float(high))
+            v, _ = self.velocity(z, float(high), tokens)
             turn = torch.tensor(high - low, dtype=z.dtype)
             z = torch.cos(turn) * z - torch.sin(turn) * v
-        self.commit(z)
+        self.commit(z, tokens)
         return z
 
 
 @torch.no_grad()
-def continued(network: VelocityNetwork, context: Tensor, chunks: int, steps: int) -> Tensor:
-    """context [B, frames, dim] (whole chunks) -> [B, chunks·C, dim] that go on from it."""
+def continued(
+    network: VelocityNetwork, context: Tensor, chunks: int, steps: int, tokens: Tensor | None = None
+) -> Tensor:
+    """context [B, frames, dim] (whole chunks) -> [B, chunks·C, dim] that go on from it.
+
+    tokens int64 [B, n] are those of the context and of what is to come.
+    """
+    p = network.preset
     sampler = CachedSampler(network, context.shape[0])
-    for chunk in context.split(network.preset.chunk_frames, dim=1):
-        sampler.commit(chunk)
-    shape = (context.shape[0], network.preset.chunk_frames, context.shape[2])
-    return torch.cat([sampler.next_chunk(torch.randn(shape), steps) for _ in range(chunks)], 1)
+    known = context.split(p.chunk_frames, dim=1)
+    count = p.chunk_frames // p.token_frames
+    of = [None] * (len(known) + chunks) if tokens is None else list(tokens.split(count, dim=1))
+    for chunk, said in zip(known, of, strict=False):
+        sampler.commit(chunk, said)
+    shape = (context.shape[0], p.chunk_frames, context.shape[2])
+    coming = of[len(known) : len(known) + chunks]
+    return torch.cat([sampler.next_chunk(torch.randn(shape), steps, said) for said in coming], 1)

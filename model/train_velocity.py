@@ -3,6 +3,8 @@
 `python -m model.train_velocity --data DIR --autoencoder RUN --out RUN`
 
 The corpus is encoded once, by the autoencoder's means; training draws windows without endings.
+With `--features` and `--mulan` the network hears semantic tokens and briefs as well; now and then
+a window is two songs, one after the other, which is what a change of prompt sounds like.
 The last part of the budget trains on the network's own estimates as context, so that it learns
 to go on from what it made itself. Resumable: run the same command again.
 """
@@ -18,7 +20,9 @@ import torch
 from torch import Tensor
 
 from model.autoencoder import LiveAutoencoder
+from model.briefs import load_briefs
 from model.corpus.dataset import Songs
+from model.material import Latents, Material, Windows
 from model.patterns import (
     CLEAN_ANGLES,
     cached_pattern,
@@ -28,8 +32,9 @@ from model.patterns import (
 )
 from model.presets import PRESETS, Preset
 from model.sampling import continued
+from model.tokenise import Semantics
 from model.train_autoencoder import load_autoencoder
-from model.training import Average, Budget, Run, clip_and_step, cores, tensor
+from model.training import Average, Budget, Run, clip_and_step, cores
 from model.velocity import VelocityNetwork
 
 OWN_ANGLES = (0.4, 1.3)
@@ -43,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--autoencoder", type=Path, required=True, help="its run folder")
     p.add_argument("--out", type=Path, required=True, help="run folder, resumed if it exists")
     p.add_argument("--init", type=Path, help="run folder whose weights to start from")
+    p.add_argument("--features", type=Path, help="store (model.tokenise): train with tokens")
+    p.add_argument("--mulan", type=Path, help="run folder of the joint embedding: with briefs")
+    p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
     p.add_argument("--context", choices=["cached", "window"], default="cached")
     p.add_argument("--steps", type=int, default=100_000)
     p.add_argument("--minutes", type=float, default=60.0)
@@ -59,66 +67,29 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-class Latents:
-    """The corpus as unit variance latents, with random windows that stay within one song."""
-
-    def __init__(self, songs: Songs, autoencoder: LiveAutoencoder, cache: Path) -> None:
-        if not cache.exists():
-            np.savez(cache, allow_pickle=False, **encode_corpus(songs, autoencoder))
-        with np.load(cache) as stored:
-            every = {name: torch.from_numpy(stored[name].astype(np.float32)) for name in stored}
-        strange = [song.name for song in songs.songs if song.name not in every]
-        if strange:
-            raise SystemExit(f"{cache} holds other songs, not {strange[0]}: name another --out")
-        self.songs = {split: [every[s.name] for s in songs.split(split)] for split in
-                      ("train", "valid")}  # fmt: skip
-
-    def windows(self, split: str, count: int, frames: int, rng: np.random.Generator) -> Tensor:
-        """[count, frames, dim], songs drawn by their length."""
-        songs = [song for song in self.songs[split] if len(song) >= frames]
-        if not songs:
-            raise SystemExit(f"no {split} song lasts {frames} latent frames: use longer recordings")
-        weights = np.array([len(song) - frames + 1 for song in songs], dtype=np.float64)
-        picks = rng.choice(len(songs), count, p=weights / weights.sum())
-        starts = [int(rng.integers(0, len(songs[i]) - frames + 1)) for i in picks]
-        return torch.stack([songs[i][s : s + frames] for i, s in zip(picks, starts, strict=True)])
-
-
-@torch.no_grad()
-def encode_corpus(songs: Songs, autoencoder: LiveAutoencoder) -> dict[str, np.ndarray]:
-    """Every song as float16 [frames, dim]."""
-    from tqdm import tqdm
-
-    frame = autoencoder.preset.frame_samples
-    encoded = {}
-    for song in tqdm([*songs.split("train"), *songs.split("valid")], desc="encoding"):
-        audio = songs.window(song, 0, song.samples // frame * frame)
-        latents = autoencoder.normalised(tensor(audio[None]))[0]
-        encoded[song.name] = latents.numpy().astype(np.float16)
-    return encoded
-
-
 def cached_loss(
-    network: VelocityNetwork, latents: Tensor, rng: np.random.Generator, own: bool
+    network: VelocityNetwork, windows: Windows, rng: np.random.Generator, own: bool
 ) -> Tensor:
-    """Mean squared error of the velocity of every noisy chunk; latents [B, M, C, dim]."""
+    """Mean squared error of the velocity of every noisy chunk."""
+    latents = windows.latents
     batch, chunks = latents.shape[:2]
     depth = int(rng.choice([1, 1, 1, 2, 4]))
     pattern = cached_pattern(chunks, depth, int(rng.integers(0, depth)))
-    context = own_context(network, latents) if own else latents
+    conditions = windows.twice(network)
+    context = own_context(network, latents, conditions) if own else latents
     clean_angle = torch.empty(batch, 1).uniform_(*CLEAN_ANGLES).expand(-1, chunks)
     clean, _ = noised(context, clean_angle)
     angle = noisy_angles(batch, pattern)
     noisy, target = noised(latents, angle)
     velocity = network.sequence_pass(
         torch.cat([clean, noisy], 1), torch.cat([clean_angle, angle], 1),
-        pattern.sources, pattern.index, pattern.tails,
+        pattern.sources, pattern.index, pattern.tails, **conditions,
     )  # fmt: skip
     return (velocity[:, chunks:].float() - target).square().mean()
 
 
 @torch.no_grad()
-def own_context(network: VelocityNetwork, latents: Tensor) -> Tensor:
+def own_context(network: VelocityNetwork, latents: Tensor, conditions: dict[str, Tensor]) -> Tensor:
     """About half of the chunks replaced by the network's own one-pass estimate of them.
 
     z0 = cos δ·z_δ − sin δ·v̂, from the true chunks before and a noisy version of itself; what
@@ -132,45 +103,55 @@ def own_context(network: VelocityNetwork, latents: Tensor) -> Tensor:
     clean_angle = torch.full((batch, chunks), network.context_angle)
     velocity = network.sequence_pass(
         torch.cat([latents, noisy], 1), torch.cat([clean_angle, angle], 1),
-        pattern.sources, pattern.index, pattern.tails,
+        pattern.sources, pattern.index, pattern.tails, **conditions,
     )[:, chunks:]  # fmt: skip
     cos, sin = torch.cos(angle)[..., None, None], torch.sin(angle)[..., None, None]
     estimate = cos * noisy - sin * velocity
     return torch.where(torch.rand(batch, chunks, 1, 1) < 0.5, estimate, latents)
 
 
-def window_loss(network: VelocityNetwork, latents: Tensor) -> Tensor:
-    """Mean squared error of the velocity over the whole window; latents [B, M, C, dim]."""
+def window_loss(network: VelocityNetwork, windows: Windows) -> Tensor:
+    """Mean squared error of the velocity over the whole window."""
+    latents = windows.latents
     angle = window_angles(*latents.shape[:2])
     noisy, target = noised(latents, angle)
     per_frame = angle.repeat_interleave(latents.shape[2], 1)
-    velocity = network.window_pass(noisy.flatten(1, 2), per_frame)
+    tokens = None if windows.tokens is None else windows.tokens.flatten(1, 2)
+    brief = None if windows.brief is None else windows.brief[:, -1]
+    velocity = network.window_pass(noisy.flatten(1, 2), per_frame, tokens, brief)
     return (velocity.float() - target.flatten(1, 2)).square().mean()
 
 
 @torch.no_grad()
-def validate(network: VelocityNetwork, latents: Tensor, context: str) -> float:
+def validate(network: VelocityNetwork, windows: Windows, context: str) -> float:
     """The same loss on held-out windows, always with the same noise and patterns."""
     state = torch.get_rng_state()
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     total = 0.0
-    for batch in latents.split(4):
+    for batch in windows.split(4):
         loss = (cached_loss(network, batch, rng, own=False) if context == "cached"
                 else window_loss(network, batch))  # fmt: skip
-        total += float(loss) / (len(latents) / len(batch))
+        total += float(loss) * len(batch.latents) / len(windows.latents)
     torch.set_rng_state(state)
     return total
 
 
 @torch.no_grad()
-def listen(network: VelocityNetwork, autoencoder: LiveAutoencoder, data: Latents, run: Run) -> None:
-    """Write three continuations of held-out songs: 4 s of the song, then 10 s that go on."""
+def listen(
+    network: VelocityNetwork, autoencoder: LiveAutoencoder, data: Material, run: Run
+) -> None:
+    """Write three continuations of held-out songs: 4 s of the song, then 10 s that go on.
+
+    With tokens, they are the song's own.
+    """
     p, vae = network.preset, autoencoder.preset
-    rng = np.random.default_rng(3)
     seconds = p.chunk_frames / vae.latent_rate_hz
-    context = data.windows("valid", 3, round(4 / seconds) * p.chunk_frames, rng)
-    after = continued(network, context, round(10 / seconds), 8)
+    before, behind = round(4 / seconds), round(10 / seconds)
+    windows = data.windows("valid", 3, before + behind, np.random.default_rng(3))
+    context = windows.latents[:, :before].flatten(1, 2)
+    tokens = None if windows.tokens is None else windows.tokens.flatten(1, 2)
+    after = continued(network, context, behind, 8, tokens)
     latents = torch.cat([context, after], 1)
     audio = autoencoder.decode(latents * autoencoder.std + autoencoder.mean)
     for i, clip in enumerate(audio):
@@ -178,30 +159,27 @@ def listen(network: VelocityNetwork, autoencoder: LiveAutoencoder, data: Latents
 
 
 def train(
-    network: VelocityNetwork, autoencoder: LiveAutoencoder, data: Latents, run: Run,
+    network: VelocityNetwork, autoencoder: LiveAutoencoder, data: Material, run: Run,
     rng: np.random.Generator, args: argparse.Namespace, preset: str,
 ) -> None:  # fmt: skip
     """Run the budget down."""
-    p = network.preset
-    chunks = args.chunks or p.context_chunks
-    frames = chunks * p.chunk_frames
+    chunks = args.chunks or network.preset.context_chunks
     average = Average(network, 0.999)
     optimiser = torch.optim.AdamW(network.parameters(), args.lr, betas=(0.9, 0.98),
                                   weight_decay=0.01)  # fmt: skip
     parts = {"network": network, "average": average.network, "optimiser": optimiser}
     run.load(parts)
     average.updates = run.step
-    held_out = data.windows("valid", 16, frames, np.random.default_rng(0))
-    held_out = held_out.reshape(-1, chunks, p.chunk_frames, p.dim)
+    held_out = data.windows("valid", 16, chunks, np.random.default_rng(0))
     heard, smooth = run.seconds, 1.0
-    facts = {"preset": preset, "context": args.context}
+    conditions = list(network.preset.conditions)
+    facts = {"preset": preset, "context": args.context, "conditions": conditions}
     for bar in run.steps([optimiser]):
-        latents = data.windows("train", args.batch, frames, rng)
-        latents = latents.reshape(args.batch, chunks, p.chunk_frames, p.dim)
+        windows = data.windows("train", args.batch, chunks, rng)
         own = run.budget.progress(run.step, run.seconds) > 1 - args.own and rng.random() < 0.5
         with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
-            loss = (cached_loss(network, latents, rng, own) if args.context == "cached"
-                    else window_loss(network, latents))  # fmt: skip
+            loss = (cached_loss(network, windows, rng, own) if args.context == "cached"
+                    else window_loss(network, windows))  # fmt: skip
         loss.backward()  # type: ignore[no-untyped-call]
         clip_and_step(optimiser, network, 1.0)
         average.update(network)
@@ -226,21 +204,35 @@ def load_velocity(folder: Path) -> tuple[VelocityNetwork, Preset, str]:
     """The averaged velocity network of a run folder, its preset and its context."""
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
     preset = PRESETS[state["preset"]]
-    network = VelocityNetwork(preset.velocity)
+    sizes = preset.prompted if "tokens" in state.get("conditions", []) else preset.velocity
+    network = VelocityNetwork(sizes)
     network.load_state_dict(state["average"])
     return network.eval(), preset, state["context"]
+
+
+def start_from(network: VelocityNetwork, folder: Path) -> None:
+    """The weights of another run; conditions that it was not trained with start anew."""
+    own = network.state_dict()
+    found = load_velocity(folder)[0].state_dict()
+    network.load_state_dict(own | {name: value for name, value in found.items() if name in own})
 
 
 def main(argv: list[str] | None = None) -> int:
     """Encode the corpus and train."""
     args = parser().parse_args(argv)
+    if (args.features is None) != (args.mulan is None):
+        raise SystemExit("--features and --mulan belong together")
     autoencoder, preset = load_autoencoder(args.autoencoder)
     run = Run(args.out, Budget(args.steps, args.minutes, warmup=200))
-    data = Latents(Songs(args.data), autoencoder, args.out / "latents.npz")
+    latents = Latents(Songs(args.data), autoencoder, args.out / "latents.npz")
     with cores(args.threads, args.seed) as rng:
-        network = VelocityNetwork(replace(preset.velocity, dim=preset.autoencoder.dim))
+        store = Semantics(args.features) if args.features else None
+        briefs = load_briefs(store, args.mulan, args.corpus) if store else None
+        sizes = preset.prompted if store else preset.velocity
+        network = VelocityNetwork(replace(sizes, dim=preset.autoencoder.dim))
         if args.init:
-            network.load_state_dict(load_velocity(args.init)[0].state_dict())
+            start_from(network, args.init)
+        data = Material(latents, network.preset, store, briefs)
         train(network, autoencoder, data, run, rng, args, preset.name)
     return 0
 

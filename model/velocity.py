@@ -49,6 +49,7 @@ class Across(nn.Module):
 
     def __init__(self, preset: VelocityPreset) -> None:
         super().__init__()
+        self.preset = preset
         width = preset.width
         self.norm = RMSNorm(width)
         self.attend = SelfAttention(width, preset.heads)
@@ -56,8 +57,6 @@ class Across(nn.Module):
         if "tokens" in preset.conditions:
             self.cross_norm = RMSNorm(width)
             self.cross = CrossAttention(width, preset.heads)
-            self.cross_feed_norm = RMSNorm(width)
-            self.cross_feed = FeedForward(width, preset.feedforward)
         self.feed_norm = RMSNorm(width)
         self.feed = FeedForward(width, preset.feedforward)
 
@@ -79,9 +78,9 @@ class Across(nn.Module):
             past = past.permute(0, 3, 1, 2, 4).reshape(batch * columns, -1, 2 * width)
         y, own = self.attend(self.norm(rows), positions, mask, past)
         y = rows + y
-        y = y + self.feed(self.feed_norm(y))
         if self.cross is not None and tokens is not None:
             y = y + self.across_tokens(y, tokens, (batch, columns, groups, count, width))
+        y = y + self.feed(self.feed_norm(y))
         split = (batch, columns, groups, count, -1)
         added = (y - rows).reshape(split).permute(0, 2, 3, 1, 4)
         return added, own.reshape(split).permute(0, 2, 3, 1, 4)
@@ -92,10 +91,21 @@ class Across(nn.Module):
         assert self.cross is not None
         rows = y.reshape(batch, columns, groups, count, width).transpose(1, 2)
         rows = rows.reshape(batch * groups, columns * count, width)
-        seen = self.cross(self.cross_norm(rows), tokens.flatten(0, 1))
-        seen = seen + self.cross_feed(self.cross_feed_norm(rows + seen))
+        at, token_at = self.times(columns, count, tokens.shape[2])
+        seen = self.cross(self.cross_norm(rows), at, tokens.flatten(0, 1), token_at)
         back = seen.reshape(batch, groups, columns, count, width).transpose(1, 2)
         return back.reshape(batch * columns, groups * count, width)
+
+    def times(self, columns: int, count: int, tokens: int) -> tuple[Tensor, Tensor]:
+        """Where merged columns and tokens of a chunk stand, in tokens from its start.
+
+        Segment s is centred on frame s·K/2, since the first half segment lies before the chunk.
+        """
+        p = self.preset
+        column = ((torch.arange(columns) + 0.5) / columns - 0.5) * p.segment_frames
+        segment = torch.arange(count) * (p.segment_frames // 2)
+        frames = (column[:, None] + segment[None, :]).reshape(-1)
+        return frames / p.token_frames, torch.arange(tokens) + 0.5
 
 
 class Inside(nn.Module):
@@ -176,6 +186,10 @@ class VelocityNetwork(nn.Module):
         self.angle_enter = nn.Linear(width, width, bias=False)
         if "tokens" in preset.conditions:
             self.embed = nn.Embedding(preset.vocabulary + 1, width)  # the last one: absent
+            nn.init.normal_(self.embed.weight, std=0.02)
+        if "brief" in preset.conditions:
+            self.brief_enter = nn.Linear(preset.brief, width, bias=False)
+            nn.init.zeros_(self.brief_enter.weight)
         if "guide" in preset.conditions:
             self.guide_enter = nn.Linear(preset.dim, width)
             self.guide_absent = nn.Parameter(torch.zeros(width))
@@ -198,21 +212,38 @@ class VelocityNetwork(nn.Module):
         out: Tensor = self.angle_mlp(mixed)
         return out
 
-    def token_embeddings(self, tokens: Tensor | None, batch: int, groups: int) -> Tensor | None:
+    def token_embeddings(
+        self, tokens: Tensor | None, batch: int, groups: int, frames: int
+    ) -> Tensor | None:
         """tokens int64 [B, G, n] or None -> [B, G, n, D]; None is the learned absent token."""
         if "tokens" not in self.preset.conditions:
             return None
         if tokens is None:
-            tokens = torch.full((batch, groups, 1), self.preset.vocabulary)
+            count = -(-frames // self.preset.token_frames)
+            tokens = torch.full((batch, groups, count), self.preset.vocabulary)
         out: Tensor = self.embed(tokens)
         return out
 
-    def entered(self, latents: Tensor, guide: Tensor | None) -> Tensor:
-        """Latents [..., dim] -> hidden frames [..., D], with the guide where there is one."""
+    def entered(self, latents: Tensor, tokens: Tensor | None, guide: Tensor | None) -> Tensor:
+        """Latents [B, G, frames, dim] -> hidden [B, G, frames, D], with what lies beside them.
+
+        tokens [B, G, n, D] are laid over their frames; guide has the shape of the latents.
+        """
         x: Tensor = self.enter(latents)
+        if tokens is not None:
+            over = tokens.repeat_interleave(self.preset.token_frames, dim=2)
+            x = x + over[:, :, : latents.shape[2]]
         if "guide" in self.preset.conditions:
             x = x + (self.guide_absent if guide is None else self.guide_enter(guide))
         return x
+
+    def conditioned(self, condition: Tensor, tokens: Tensor | None, brief: Tensor | None) -> Tensor:
+        """The FiLM condition [B, G, 1|S, 1|K, D] with the mean token and the brief [B, G, Bf]."""
+        if tokens is not None:
+            condition = condition + tokens.mean(2)[:, :, None, None, :]
+        if brief is not None and "brief" in self.preset.conditions:
+            condition = condition + self.brief_enter(brief)[:, :, None, None, :]
+        return condition
 
     def through(
         self,
@@ -224,8 +255,6 @@ class VelocityNetwork(nn.Module):
         tokens: Tensor | None,
     ) -> tuple[Tensor, list[Tensor]]:
         """Segments [B, G, S, K, D] through all blocks -> velocity [B, G, frames, dim], caches."""
-        if tokens is not None:
-            condition = condition + tokens.mean(2)[:, :, None, None, :]
         owns = []
         for i, block in enumerate(self.blocks):
             x, own = block(x, condition, positions, mask, pasts[i] if pasts else None, tokens)
@@ -239,16 +268,20 @@ class VelocityNetwork(nn.Module):
         latents: Tensor,
         angle: Tensor,
         tokens: Tensor | None = None,
+        brief: Tensor | None = None,
         guide: Tensor | None = None,
     ) -> Tensor:
         """A whole window, looking both ways, as published.
 
-        latents [B, L, dim], angle [B, L] -> velocity [B, L, dim]. L is padded to whole half
-        segments: S = ⌈2L/K⌉ + 1 segments.
+        latents [B, L, dim], angle [B, L], tokens int64 [B, n], brief [B, Bf] -> velocity
+        [B, L, dim]. L is padded to whole half segments: S = ⌈2L/K⌉ + 1 segments.
         """
         batch, length, _ = latents.shape
         emb = self.angle_condition(angle)
-        x = self.entered(latents, guide) + self.angle_enter(emb)
+        tokens = tokens[:, None] if tokens is not None else None
+        embedded = self.token_embeddings(tokens, batch, 1, length)
+        beside = None if guide is None else guide[:, None]
+        x = self.entered(latents[:, None], embedded, beside)[:, 0] + self.angle_enter(emb)
         fill = -length % self.half_frames
         pad = (0, 0, self.half_frames, self.half_frames + fill)
 
@@ -258,9 +291,9 @@ class VelocityNetwork(nn.Module):
 
         segments = cut(x)
         positions = torch.arange(segments.shape[2])
-        tokens = tokens[:, None] if tokens is not None else None
-        embedded = self.token_embeddings(tokens, batch, 1)
-        velocity, _ = self.through(segments, cut(emb), positions, None, None, embedded)
+        asked = None if brief is None else brief[:, None]
+        condition = self.conditioned(cut(emb), embedded, asked)
+        velocity, _ = self.through(segments, condition, positions, None, None, embedded)
         return velocity[:, 0, :length]
 
     # ---- cached context -------------------------------------------------------------------
@@ -272,18 +305,20 @@ class VelocityNetwork(nn.Module):
         tail: Tensor,
         tail_angle: Tensor,
         has_tail: Tensor,
+        tokens: Tensor | None,
         guide: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
         """Each chunk behind the tail of the chunk before it -> segments, FiLM condition.
 
         latents [B, G, C, dim], angle [B, G], tail [B, G, K/2, dim], tail_angle [B, G], has_tail
-        [B, G] (1, or 0 where nothing came before) -> [B, G, S, K, D], [B, G, 1, 1, D].
+        [B, G] (1, or 0 where nothing came before), tokens [B, G, n, D] -> [B, G, S, K, D],
+        [B, G, 1, 1, D].
         """
         batch, groups, frames, _ = latents.shape
         emb = self.angle_condition(angle)
         before = self.enter(tail) + self.angle_enter(self.angle_condition(tail_angle))[:, :, None]
         before = before * has_tail[:, :, None, None]
-        x = self.entered(latents, guide) + self.angle_enter(emb)[:, :, None]
+        x = self.entered(latents, tokens, guide) + self.angle_enter(emb)[:, :, None]
         x = torch.cat([before, x, torch.zeros_like(before)], dim=2)
         halves = x.reshape(
             batch, groups, frames // self.half_frames + 2, self.half_frames, x.shape[-1]
@@ -298,14 +333,20 @@ class VelocityNetwork(nn.Module):
         filled: Tensor,
         states: States,
         tokens: Tensor | None = None,
+        brief: Tensor | None = None,
         guide: Tensor | None = None,
     ) -> tuple[Tensor, States]:
         """The chunks in flight, looking back on the cache and on each other.
 
         latents [B, n, C, dim] oldest first, angle [B, n], position int64 [1] (index of the
-        oldest), filled [B, ring] -> velocity [B, n, C, dim] and, for a commit, the next states.
+        oldest), filled [B, ring], tokens int64 [B, n, C/token_frames], brief [B, n, Bf] ->
+        velocity [B, n, C, dim] and, for a commit, the next states. States and filled of batch 1
+        serve every row: guidance looks back on one past.
         """
-        groups, frames = latents.shape[1], latents.shape[2]
+        batch, groups, frames = latents.shape[:3]
+        states = {name: x.expand(batch, *x.shape[1:]) for name, x in states.items()}
+        filled = filled.expand(batch, -1)
+        embedded = self.token_embeddings(tokens, batch, groups, frames)
         tails = torch.cat(
             [states["tail"][:, None], latents[:, :-1, frames - self.half_frames :]], dim=1
         )
@@ -313,7 +354,9 @@ class VelocityNetwork(nn.Module):
         tail_angles = torch.cat([context, angle[:, :-1]], dim=1)
         first = filled.amax(1, keepdim=True)
         has_tail = torch.cat([first, torch.ones_like(angle[:, 1:])], dim=1)
-        x, condition = self.chunk_segments(latents, angle, tails, tail_angles, has_tail, guide)
+        x, condition = self.chunk_segments(
+            latents, angle, tails, tail_angles, has_tail, embedded, guide)  # fmt: skip
+        condition = self.conditioned(condition, embedded, brief)
         hops = frames // self.half_frames
         index = position + torch.arange(groups)
         positions = (index[:, None] * hops + torch.arange(hops + 1)[None, :]).reshape(-1)
@@ -323,7 +366,6 @@ class VelocityNetwork(nn.Module):
         seen = torch.cat([ring[None, :].expand(within.shape[0], -1), within], dim=1)
         mask = torch.where(seen, 0.0, -1e9).to(latents.dtype)
         pasts = [states[f"past_{i}"] for i in range(len(self.blocks))]
-        embedded = self.token_embeddings(tokens, latents.shape[0], groups)
         velocity, owns = self.through(x, condition, positions, mask, pasts, embedded)
         after = {f"past_{i}": own for i, own in enumerate(owns)}
         after["tail"] = latents[:, -1, frames - self.half_frames :]
@@ -348,23 +390,26 @@ class VelocityNetwork(nn.Module):
         index: Tensor,
         tails: Tensor,
         tokens: Tensor | None = None,
+        brief: Tensor | None = None,
         guide: Tensor | None = None,
     ) -> Tensor:
         """Training: several copies of a sequence of chunks in one pass.
 
         latents [B, G, C, dim], angle [B, G], sources bool [G, G] (query chunk, chunk it sees),
         index int64 [G] (place of each in the sequence), tails int64 [G] (which chunk of this
-        batch comes just before it, −1: none) -> velocity [B, G, C, dim].
+        batch comes just before it, −1: none), tokens int64 [B, G, n], brief [B, G, Bf] ->
+        velocity [B, G, C, dim].
         """
         frames = latents.shape[2]
+        embedded = self.token_embeddings(tokens, latents.shape[0], latents.shape[1], frames)
         before = tails.clamp(min=0)
         tail = latents[:, before, frames - self.half_frames :]
         has_tail = (tails >= 0).to(latents.dtype)[None, :].expand(latents.shape[0], -1)
         x, condition = self.chunk_segments(
-            latents, angle, tail, angle[:, before], has_tail, guide)  # fmt: skip
+            latents, angle, tail, angle[:, before], has_tail, embedded, guide)  # fmt: skip
+        condition = self.conditioned(condition, embedded, brief)
         hops = frames // self.half_frames
         positions = (index[:, None] * hops + torch.arange(hops + 1)[None, :]).reshape(-1)
         seen = sources.repeat_interleave(hops + 1, 0).repeat_interleave(hops + 1, 1)
         mask = torch.where(seen, 0.0, -1e9).to(latents.dtype)
-        embedded = self.token_embeddings(tokens, latents.shape[0], latents.shape[1])
         return self.through(x, condition, positions, mask, None, embedded)[0]

@@ -51,6 +51,12 @@ def take() -> np.ndarray:
 
 
 @pytest.fixture
+def asked_bundle() -> Bundle:
+    """The stand-in bundle that takes prompts."""
+    return standin.bundle(prompting=True)
+
+
+@pytest.fixture
 def dummy_bundle(tmp_path: Path, bundle: Bundle) -> Path:
     """A sealed bundle on disk whose graphs are made-up bytes."""
     folder = tmp_path / "bundle"

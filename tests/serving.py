@@ -1,26 +1,32 @@
-"""A feed server over a tape: a ring that already holds everything it will ever play."""
+"""Feed servers to test: over a tape, a ring that already holds everything it will ever play, and
+over the stand-in, in real time."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 from engine.backends import standin
 from engine.controls import Controls
+from engine.generator import Generator
+from engine.prompts import Prompt, Prompts
 from engine.ring import AudioRing
-from engine.runner import RunnerStatus
+from engine.runner import Runner, RunnerStatus
 from engine.sinks.config import ServeConfig
 from engine.sinks.feed import BlockLog
+from engine.sinks.prompting import Embedder
 from engine.sinks.websocket import FeedServer
 from engine.wire.packets import PacketHeader, decode_packet
 
@@ -43,23 +49,47 @@ class Tape:
 
 @asynccontextmanager
 async def playing_tape(
-    *, seconds: float = 30.0, rate_hz: int = 24000, channels: int = 1, **config: Any
-) -> AsyncIterator[Tape]:
+    *, seconds: float = 30.0, rate_hz: int = 24000, channels: int = 1,
+    prompts: Embedder | None = None, prompted: Sequence[Prompt] = (), **config: Any,
+) -> AsyncIterator[Tape]:  # fmt: skip
     """A started server; `config` are fields of ServeConfig."""
-    bundle = standin.bundle(sample_rate_hz=rate_hz, channels=channels)
+    bundle = standin.bundle(
+        sample_rate_hz=rate_hz, channels=channels, prompting=prompts is not None
+    )
     ring = AudioRing(round(seconds * rate_hz), channels)
     ramp = np.arange(ring.capacity_samples, dtype=np.float32)[:, None]
     ring.write(np.ascontiguousarray(np.repeat(ramp, channels, axis=1)))
     controls = Controls(bundle.manifest.controls)
     server = FeedServer(
         ServeConfig(**{**FAST, **config}), ring=ring, blocks=BlockLog(), controls=controls,
-        status=RunnerStatus, bundle=bundle, version="0",
+        status=RunnerStatus, bundle=bundle, version="0", prompts=prompts, prompted=prompted,
     )  # fmt: skip
     await server.start()
     try:
         yield Tape(server, controls, ring)
     finally:
         await server.close()
+
+
+@asynccontextmanager
+async def playing_live(*, prompting: bool = False, **config: Any) -> AsyncIterator[FeedServer]:
+    """The stand-in, played by the real runner; `config` are fields of ServeConfig."""
+    bundle = standin.bundle(prompting=prompting)
+    backend = standin.StandIn(bundle)
+    controls, blocks = Controls(bundle.manifest.controls), BlockLog()
+    runner = Runner(Generator(bundle, backend), controls, ring_s=0.6, on_block=blocks.note)
+    server = FeedServer(
+        ServeConfig(**{"port": 0, **config}), ring=runner.ring, blocks=blocks, controls=controls,
+        status=runner.status, bundle=bundle, version="0",
+        prompts=Prompts(bundle, backend) if prompting else None,
+    )  # fmt: skip
+    await server.start()
+    runner.start()
+    try:
+        yield server
+    finally:
+        await server.close()
+        runner.stop()
 
 
 @asynccontextmanager
@@ -115,6 +145,15 @@ async def get(port: int, path: str, head: str = "") -> tuple[int, dict[str, str]
     first, *lines = top.decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     return int(first.split()[1]), headers, body
+
+
+async def closed_with(connection: ClientConnection) -> int | None:
+    """The code that the server closes with; what it sends before is dropped."""
+    with pytest.raises(ConnectionClosed) as end:
+        async with asyncio.timeout(30):
+            while True:
+                await connection.recv()
+    return end.value.rcvd.code if end.value.rcvd else None
 
 
 async def metrics(port: int) -> dict[str, float]:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine.backends import standin
 from engine.bundle import MANIFEST, Bundle, canonical, default_bundle_path, seal
 from engine.errors import BundleError
 
@@ -204,3 +205,44 @@ def test_a_bundle_in_memory_has_no_files(bundle: Bundle) -> None:
 
 def test_the_shipped_bundle_lies_in_the_package() -> None:
     assert default_bundle_path().parts[-3:] == ("engine", "bundles", "live")
+
+
+# ---- words --------------------------------------------------------------------------------------
+
+
+def worded(folder: Path, content: bytes) -> Bundle:
+    """The stand-in with prompting, sealed with this list of words."""
+    manifest = standin.bundle(prompting=True).manifest
+    for graph in manifest.graphs.values():
+        (folder / graph.file).write_bytes(graph.file.encode())
+    (folder / "words.json").write_bytes(content)
+    return seal(folder, manifest.to_json())
+
+
+def test_a_bundle_knows_its_words(tmp_path: Path) -> None:
+    assert worded(tmp_path, b'["no", "jazz", "drum and bass"]').words == (
+        "no", "jazz", "drum and bass",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"jazz", "words.json is not JSON"),
+        (b'{"jazz": 1}', "no list of words"),
+        (b'["jazz", 7]', "no list of words"),
+        (b'["jazz", ""]', "no list of words"),
+        (b"[]", "has no words"),
+        (b'["jazz", "jazz"]', "one twice"),
+    ],
+)
+def test_a_list_that_is_none_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
+    with pytest.raises(BundleError, match=words):
+        worded(tmp_path, content)
+
+
+def test_the_list_of_words_must_be_there(tmp_path: Path) -> None:
+    worded(tmp_path, b'["jazz"]')
+    (tmp_path / "words.json").unlink()
+    with pytest.raises(BundleError, match=r"words.json"):
+        seal(tmp_path, standin.bundle(prompting=True).manifest.to_json())

@@ -16,8 +16,11 @@ import pytest
 import soundfile
 
 from engine import cli, commands
+from engine.bundle import Bundle
+from engine.commands.info import describe
 
 RATE_HZ = 24000
+LIVE = Path(__file__).parent.parent / "engine" / "bundles" / "live"
 
 
 def perpetuo(*arguments: object) -> int:
@@ -113,6 +116,48 @@ def test_the_take_itself_is_never_overwritten(
     assert path.read_bytes() == before
 
 
+# ---- what is asked ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("--prompt", "slow jazz, no drums"),
+        ("--prompt", "jazz", "--prompt", "waltz", "--weight", 3, "--weight", 0.5),
+        ("--bpm", 90), ("--key", "A minor"), ("--key", "f#"), ("--density", 0.1),
+        ("--brightness", 1), ("--with", "bass", "--without", "drums", "--without", "organ"),
+    ],
+)  # fmt: skip
+def test_what_is_asked_is_heard(tmp_path: Path, asked: Sequence[object]) -> None:
+    usual, other, again = (tmp_path / name for name in ("usual.wav", "other.wav", "again.wav"))
+    assert render(usual) == render(other, *asked) == render(again, *asked) == 0
+    assert usual.read_bytes() != other.read_bytes() == again.read_bytes()
+
+
+def test_weights_belong_to_prompts_in_their_order(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "like.wav", tone(2.0, 44100, 2), 44100)
+    files = []
+    for weights in ((4, 1), (1, 4)):
+        asked = ["--prompt", "jazz", "--prompt-audio", tmp_path / "like.wav"]
+        for weight in weights:
+            asked += ["--weight", weight]
+        assert render(tmp_path / f"{weights[0]}.wav", *asked) == 0
+        files.append((tmp_path / f"{weights[0]}.wav").read_bytes())
+    assert files[0] != files[1]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "level", "words"), [(2.0, 0.0, "silent"), (0.5, 1.0, "it takes 1 s or more")]
+)
+def test_a_reference_that_says_nothing_is_one_line_and_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: float, level: float, words: str
+) -> None:
+    soundfile.write(tmp_path / "like.wav", level * tone(seconds, RATE_HZ), RATE_HZ)
+    assert render(tmp_path / "out.wav", "--prompt-audio", tmp_path / "like.wav") == 2
+    said = one_line(capsys)
+    assert words in said and "like.wav" in said
+
+
 # ---- takes of every kind ---------------------------------------------------------------------
 
 
@@ -177,7 +222,26 @@ def test_a_take_without_samples_is_refused_in_one_line(
         (("--chunk", "7"), "7"),
         (("--backend", "tape"), "tape"),
         (("--from", "nowhere.wav"), "nowhere.wav"),
-        (("--prompt", "a waltz"), "no words"),
+        (("--bundle", LIVE, "--backend", "auto", "--prompt", "a waltz"), "no words"),
+        (("--bundle", LIVE, "--backend", "auto", "--bpm", "90"), "no musical wishes"),
+        (("--prompt", ""), "text is empty"),
+        (("--prompt", "a" * 10_000), "10,000 characters"),
+        (("--prompt", "xyzzy 🎹"), "no word of"),
+        (("--prompt", "jazz", "--weight", "nan"), "weight is nan"),
+        (("--prompt", "jazz", "--weight", "-1"), "weight is -1"),
+        (("--prompt", "jazz", "--weight", "0"), "0 < weight ≤ 100"),
+        (("--prompt", "jazz", "--weight", "much"), "--weight"),
+        (("--weight", "1"), "1 of them for 0 prompts"),
+        (("--prompt-audio", "nowhere.wav"), "nowhere.wav"),
+        (("--bpm", "0"), "bpm is 0.0, it takes 40 … 220 bpm"),
+        (("--bpm", "1e9"), "40 … 220"),
+        (("--key", "A lydian"), "major, minor, dorian, mixolydian"),
+        (("--key", ""), "--key"),
+        (("--density", "2"), "density is 2.0, it takes 0 … 1"),
+        (("--brightness", "nan"), "brightness"),
+        (("--with", "kazoo"), "one of drums, bass"),
+        (("--with", "bass", "--without", "bass"), "both name bass"),
+        (("--guidance", "0.5"), "guidance is 0.5, it takes 1 … 5"),
         (("--louder",), "--louder"),
         (("-o", "out.mp7"), ".wav"),
         (("-o", "no/such/folder/out.wav"), "folder"),
@@ -223,6 +287,19 @@ def test_info_describes_a_whole_bundle(
     said = capsys.readouterr().out
     for word in ("standin", "24000 Hz", "cached", "gain_db", "velocity.onnx", "10 steps"):
         assert word in said
+
+
+def test_info_plays_the_golden_chunks() -> None:
+    """In a process of its own: ONNX Runtime changes how a thread rounds."""
+    said, words = start("info", LIVE).communicate(timeout=60)
+    assert re.search(r"golden\n  latents  2 chunks differ by \S+, allowed 0.001", said), words
+
+
+def test_info_tells_what_may_be_asked(asked_bundle: Bundle) -> None:
+    said = "\n".join(describe(asked_bundle))
+    for words in ("20 known: no", "dorian", "synth_lead", "25 Hz of 32; looks back 0.96 s"):
+        assert words in said
+    assert "40 … 220 bpm, usually free" in said
 
 
 def test_bench_goes_to_whoever_registered_it(monkeypatch: pytest.MonkeyPatch) -> None:

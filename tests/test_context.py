@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from engine.backends import standin
 from engine.backends.sine import key, look_back, place_of, velocity_of
 from engine.bundle import Bundle
-from engine.context import CachedContext, WindowContext, open_context
+from engine.context import CachedContext, WindowContext, guide, open_context
 from engine.errors import UsageError
-from engine.window import Window, noise
+from engine.window import Plan, Window, noise
 
 FRAMES, DIM, CHUNKS, ANGLE = 16, 8, 6, 0.02
 
@@ -134,3 +134,84 @@ def test_the_window_is_run_whole_with_the_angle_of_every_frame() -> None:
 def test_the_manifest_says_which_context() -> None:
     bundle = standin.bundle()
     assert isinstance(open_context(bundle, standin.StandIn(bundle), FRAMES, 1), CachedContext)
+
+
+# ---- what is asked ------------------------------------------------------------------------------
+
+ASKED = standin.bundle(context_chunks=CHUNKS, steps=12, depth=2, prompting=True)
+BRIEF = ASKED.manifest.prompting.brief_size
+NOTHING = Plan(np.full(8, 32), np.zeros(BRIEF, np.float32))
+
+
+def asking(guidance: float = 1.0, token: int = 30) -> Plan:
+    return Plan(np.full(8, token), np.full(BRIEF, 0.2, np.float32), guidance)
+
+
+def asked_context() -> CachedContext:
+    context = CachedContext(ASKED, standin.StandIn(ASKED), FRAMES, 2)
+    for k in range(3):
+        context.commit(chunk(k)[None], k, [asking(token=5 * k)])
+    return context
+
+
+def asked_velocity(*plans: Plan) -> np.ndarray:
+    window = flight(3, [0.7, 1.2][: len(plans)])
+    window.plans = list(plans)
+    return asked_context().velocity(window).copy()
+
+
+def test_guidance_leads_away_from_what_is_not_asked() -> None:
+    asked, absent = asked_velocity(asking()), asked_velocity(NOTHING)
+    assert np.abs(asked - absent).max() > 0.1
+    for guidance in (2.0, 5.0):
+        np.testing.assert_allclose(
+            asked_velocity(asking(guidance)), absent + guidance * (asked - absent), atol=1e-5
+        )
+
+
+def test_each_chunk_in_flight_has_its_own_plan_and_guidance() -> None:
+    first, second = asking(token=3), asking(token=28)
+    asked, absent = asked_velocity(first, second), asked_velocity(NOTHING, NOTHING)
+    guided = asked_velocity(replace(first, guidance=3.0), second)
+    np.testing.assert_allclose(guided[0], absent[0] + 3 * (asked[0] - absent[0]), atol=1e-5)
+    np.testing.assert_allclose(guided[1], asked[1], atol=1e-5)
+
+
+def test_without_guidance_one_row_is_enough() -> None:
+    context = asked_context()
+    rows = []
+    for (_, batch), run in context._runs.items():
+        run.go = lambda go=run.go, batch=batch: rows.append(batch) or go()
+    window = flight(3, [0.7])
+    for guidance in (1.0, 2.0, 1.0):
+        window.plans = [asking(guidance)]
+        context.velocity(window)
+    assert rows == [1, 2, 1]
+
+
+def test_a_commit_takes_what_was_asked_whatever_ran_before() -> None:
+    """The rings hold row 0 of the plan's own tokens; passes in between leave no trace."""
+    one, two = asked_context(), asked_context()
+    window = flight(3, [0.7])
+    window.plans = [asking(4.0)]
+    one.velocity(window)
+    for context in (one, two):
+        context.commit(chunk(3)[None], 3, [asking()])
+    window = flight(4, [0.7])
+    window.plans = [asking()]
+    np.testing.assert_array_equal(one.velocity(window).copy(), two.velocity(window))
+
+
+def test_committing_many_plans_at_once_equals_one_by_one() -> None:
+    chunks, plans = np.stack([chunk(k) for k in range(3)]), [asking(token=5 * k) for k in range(3)]
+    together = CachedContext(ASKED, standin.StandIn(ASKED), FRAMES, 2)
+    together.commit(chunks, 0, plans)
+    window = flight(3, [0.7])
+    window.plans = [asking()]
+    expected = asked_context().velocity(window).copy()
+    np.testing.assert_allclose(together.velocity(window), expected, atol=1e-6)
+
+
+def test_guiding_is_a_straight_line_through_both() -> None:
+    velocity = np.stack([np.full((2, 1, 1), 3.0), np.full((2, 1, 1), 1.0)]).astype(np.float32)
+    np.testing.assert_allclose(guide(velocity, [1.0, 2.5]).ravel(), [3.0, 6.0])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny_export import networks
+from tiny_export import WORDS, networks, prompted
 
 from engine.spec import LadderSpec
 from export import __main__ as command
@@ -42,6 +43,64 @@ def test_it_packs_the_networks_of_two_runs(tmp_path: Path, monkeypatch: pytest.M
     assert named["measured"] == {"training.velocity.loss": 0.4}
     wanted = networks().velocity.state_dict()
     assert all(torch.equal(x, wanted[k]) for k, x in pair.velocity.state_dict().items())
+
+
+def save_prompting_runs(folder: Path) -> list[str]:
+    arguments, nets = save_runs(folder), prompted()
+    assert nets.prompting is not None
+    parts = {"velocity": nets.velocity, **nets.prompting.parts}
+    facts: dict[str, dict[str, Any]] = {
+        "velocity": {"context": "cached", "conditions": ["tokens", "brief"]},
+        "mulan": {"sizes": asdict(nets.prompting.mulan.sizes), "words": list(WORDS)},
+    }
+    for name, network in parts.items():
+        (folder / name).mkdir(exist_ok=True)
+        state = {"preset": "tiny", "average": network.state_dict(), **facts.get(name, {})}
+        torch.save(state, folder / name / "checkpoint.pt")
+    for name in nets.prompting.parts:
+        arguments += [f"--{name}", f"{folder}/{name}"]
+    return arguments
+
+
+def test_with_three_more_runs_it_packs_what_takes_prompts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(command, "pack", lambda *args, **named: calls.append((*args, named)))
+    arguments = save_prompting_runs(tmp_path)
+    (tmp_path / "language" / "log.jsonl").write_text('{"loss": 3.5}\n')
+    assert command.main([*arguments, "--guidance", "2"]) == 0
+    nets, _, label, named = calls[0]
+    assert nets.prompting.words == WORDS
+    assert nets.velocity.preset.conditions == ("tokens", "brief")
+    assert label.guidance == 2.0
+    assert named["measured"] == {"training.velocity.loss": 0.4, "training.language.loss": 3.5}
+
+
+def test_half_of_what_prompts_need_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = save_prompting_runs(tmp_path)
+    assert command.main(arguments[:-2]) == 2
+    said = capsys.readouterr().err
+    assert "prompts need all of --semantic, --language, --mulan, got --semantic, --language" in said
+    assert command.main(arguments[:-6]) == 2
+    assert (
+        "is asked by prompts: name --semantic, --language, --mulan too" in capsys.readouterr().err
+    )
+
+
+def test_a_joint_space_in_training_and_a_wild_guidance_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = save_prompting_runs(tmp_path)
+    state = torch.load(tmp_path / "mulan" / "checkpoint.pt", weights_only=True)
+    state["average"]["quantiser.entries"].zero_()
+    torch.save(state, tmp_path / "mulan" / "checkpoint.pt")
+    assert command.main(arguments) == 2
+    assert "training has not ended" in capsys.readouterr().err
+    assert command.main([*arguments, "--guidance", "7"]) == 2
+    assert "guidance is 7, it takes 1 … 5" in capsys.readouterr().err
 
 
 def test_a_run_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

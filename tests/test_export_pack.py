@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 import torch
-from tiny_export import networks, packed
+from tiny_export import WORDS, networks, packed, packed_prompting
 
 from engine.backends import open_backend
 from engine.bundle import Bundle
@@ -21,15 +21,12 @@ from engine.window import noise
 from export.pack import (
     GOLDEN,
     Label,
-    Networks,
     pack,
-    preset_name,
     refuse_occupied,
     replace_folder,
     training_figures,
 )
-from model.autoencoder import LiveAutoencoder
-from model.presets import TINY
+from export.weights import HALF, INT8
 from model.sampling import CachedSampler
 
 
@@ -92,16 +89,54 @@ def test_a_flipped_byte_is_refused(file: str, tmp_path: Path) -> None:
         Bundle.open(folder)
 
 
-def test_networks_of_different_latents_are_refused() -> None:
-    pair = networks()
-    other = LiveAutoencoder(replace(TINY.autoencoder, dim=9))
-    with pytest.raises(UsageError, match="9 values a frame, the velocity network reads 8"):
-        Networks(other, pair.velocity, "cached")
+def test_a_bundle_with_prompts_says_how_it_is_asked() -> None:
+    nets, bundle = packed_prompting()
+    manifest = bundle.manifest
+    assert manifest.conditions == ("tokens", "brief")
+    assert bundle.words == WORDS
+    assert manifest.prompting is not None and nets.prompting is not None
+    prompting = manifest.prompting
+    assert (prompting.embedding, prompting.codes, prompting.vocabulary) == (64, 12, 32)
+    assert (prompting.token_frames, prompting.language_context) == (2, 24)
+    assert prompting.brief_size == nets.prompting.language.brief
+    controls = {control.name: control for control in manifest.controls}
+    assert controls["guidance"].default == 1.5
+    assert controls["top_k"].maximum == 32
+    assert controls["drums"].optional
 
 
-def test_only_the_sizes_of_a_preset_have_its_name() -> None:
-    assert preset_name(networks()) == {"preset": "tiny"}
-    assert preset_name(networks(merged=(4, 2))) == {}
+def test_every_graph_of_a_bundle_with_prompts_was_compared() -> None:
+    nets, bundle = packed_prompting()
+    measured = bundle.manifest.measured
+    for graph in nets.graphs():
+        assert float(measured[f"parity.{graph.name}.ort_torch"]) < 1e-4
+        assert float(measured[f"parity.{graph.name}.ort_float64"]) < 1e-4
+    assert float(measured["parity.language.ort_whole"]) < 1e-4
+    assert measured["preset"] == "tiny"
+
+
+def test_what_is_not_run_in_every_pass_is_stored_as_int8() -> None:
+    _, bundle = packed_prompting()
+    for name in bundle.manifest.graphs:
+        stored = ir.load(bundle.file(f"{name}.onnx")).graph.initializers
+        kinds = {INT8: name not in ("decoder", "velocity", "quantise"),
+                 HALF: name in ("decoder", "velocity", "quantise", "semantic")}  # fmt: skip
+        for suffix, wanted in kinds.items():
+            assert any(value.endswith(suffix) for value in stored) == wanted, (name, suffix)
+
+
+def test_the_golden_chunks_of_a_bundle_with_prompts_come_again() -> None:
+    _, bundle = packed_prompting()
+    golden = bundle.golden()
+    assert golden is not None and golden.shape == (GOLDEN.chunks * 8, 8)
+    assert np.array_equal(golden_latents(bundle, open_backend("ort", bundle), GOLDEN), golden)
+
+
+def test_a_control_that_starts_outside_its_range_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"guidance is 9, it takes 1 … 5"):
+        Label(guidance=9.0)
+    with pytest.raises(UsageError, match=r"temperature is nan, it takes 0\.7 … 1\.2"):
+        Label(temperature=float("nan"))
 
 
 def test_a_failed_export_leaves_the_bundle_before_it(tmp_path: Path) -> None:

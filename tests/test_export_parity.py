@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_export import networks, packed
+from tiny_export import networks, packed, packed_prompting
 
 from engine.errors import BundleError
 from export.graphs import decoder_graph, velocity_graph
 from export.onnx_graph import to_onnx
-from export.parity import CHUNKS, LIMIT, in_onnxruntime, measure, relative, take
+from export.parity import LIMIT, in_onnxruntime, measure, measure_whole, relative
+from export.streams import CHUNKS
 
 FILES = ("encoder.onnx", "decoder.onnx", "velocity.onnx", "velocity.unrolled.onnx")
 
@@ -23,7 +26,7 @@ FILES = ("encoder.onnx", "decoder.onnx", "velocity.onnx", "velocity.unrolled.onn
 def test_twenty_streamed_chunks_equal_torch(file: str) -> None:
     pair, bundle = packed()
     graph = next(g for g in pair.graphs() if g.name == file.split(".")[0])
-    parity = measure(graph, bundle.file(file), 160, CHUNKS)
+    parity = measure(graph, bundle.file(file), CHUNKS)
     assert parity.against_torch < LIMIT
     assert parity.against_float64 < LIMIT
 
@@ -32,15 +35,15 @@ def test_twenty_streamed_chunks_equal_torch(file: str) -> None:
 def test_conditions_in_both_contexts(context: str, tmp_path: Path) -> None:
     pair = networks(context, conditions=("tokens", "guide"), merged=(2,))
     graph = velocity_graph(pair.velocity, context)
-    ir.save(to_onnx(graph, 160, scan=True), tmp_path / "velocity.onnx")
-    assert measure(graph, tmp_path / "velocity.onnx", 160, 4).against_torch < LIMIT
+    ir.save(to_onnx(graph, scan=True), tmp_path / "velocity.onnx")
+    assert measure(graph, tmp_path / "velocity.onnx", 4).against_torch < LIMIT
 
 
 def test_another_network_is_told_apart() -> None:
     pair, bundle = packed()
     decoder = decoder_graph(networks().autoencoder)  # not rounded to half precision
     with pytest.raises(BundleError, match=r"decoder\.onnx: ONNX Runtime differs"):
-        measure(decoder, bundle.file("decoder.onnx"), 160, 2)
+        measure(decoder, bundle.file("decoder.onnx"), 2)
     assert pair.graphs()[1].name == decoder.name
 
 
@@ -68,8 +71,27 @@ def test_relative_error_is_infinite_where_anything_is_not_finite() -> None:
     assert relative(one, bad) == float("inf")
 
 
-def test_the_take_holds_quiet_loud_and_silence() -> None:
-    audio = take(16000, 2)
-    assert audio.shape == (1, 2, 16000)
-    assert not audio[..., -4000:].any()
-    assert np.abs(audio).max() <= 1.0
+def test_another_language_model_is_told_apart_token_by_token() -> None:
+    nets, bundle = packed_prompting()
+    assert nets.prompting is not None and bundle.path is not None
+    assert measure_whole(nets.prompting.language, bundle.path) < 1e-5
+    other = copy.deepcopy(nets.prompting.language)
+    with torch.no_grad():
+        other.layers[0].attend.leave.weight[0] += 0.1
+    with pytest.raises(BundleError, match=r"language\.onnx: token by token it differs"):
+        measure_whole(other, bundle.path)
+
+
+@torch.no_grad()
+def test_the_rows_of_a_batch_share_one_past() -> None:
+    nets, bundle = packed_prompting()
+    graph = velocity_graph(nets.velocity, "cached")
+    run = in_onnxruntime(bundle.file("velocity.onnx"))
+    feeds = {name: x.numpy() for name, x in graph.example({"batch": 2, "chunks": 1}).items()}
+    states = {state.name for state in graph.states}
+    both = run(feeds)["velocity"]
+    for row in range(2):
+        shared = states | {"position", "filled"}
+        alone = {name: x if name in shared else x[row : row + 1] for name, x in feeds.items()}
+        assert relative(run(alone)["velocity"], both[row : row + 1]) < 1e-5
+    assert relative(both[0], both[1]) > 0.01

@@ -13,20 +13,24 @@ import onnx_ir as ir
 import pytest
 import soundfile
 import torch
-from tiny_export import networks, packed
+from tiny_export import networks, packed, packed_prompting
 from torch import nn
 
 from engine.bundle import Bundle, seal
 from engine.errors import BundleError, UsageError
 from export import __main__ as export_command
 from export import restore as command
-from export.pack import Networks
-from export.restore import filled, read_weights, restore, write
-from export.weights import NAMES, round_to_half
+from export.networks import Networks
+from export.restore import Stored, filled, read_weights, restore, write
+from export.rounding import round_to_half
+from export.weights import NAMES
 from model import train_autoencoder, train_velocity
 from model.corpus import prepare
+from model.language import load_language
 from model.presets import TINY
 from model.sampling import CachedSampler
+from model.semantic import load_semantic
+from model.train_mulan import load_mulan, load_words
 
 
 def both(pair: Networks) -> dict[str, nn.Module]:
@@ -99,6 +103,37 @@ def test_a_training_is_not_overwritten(tmp_path: Path) -> None:
     assert not (tmp_path / "autoencoder").exists()
 
 
+def test_every_network_behind_a_prompt_comes_back(tmp_path: Path) -> None:
+    nets, bundle = packed_prompting()
+    assert command.main(["--bundle", f"{bundle.path}", "--out", f"{tmp_path}"]) == 0
+    velocity, preset, context = train_velocity.load_velocity(tmp_path / "velocity")
+    assert (preset, context) == (TINY, "cached")
+    assert_same_weights(velocity, nets.velocity)
+    assert nets.prompting is not None
+    language, _ = load_language(tmp_path / "language")
+    assert_same_weights(language, nets.prompting.language)
+    semantic, _ = load_semantic(tmp_path / "semantic")
+    assert_same_weights(semantic.conformer.layers, nets.prompting.semantic.conformer.layers)
+    audio = 0.1 * torch.randn(1, 1, 3200)
+    assert torch.equal(semantic.hidden(audio), nets.prompting.semantic.hidden(audio))
+    mulan = load_mulan(tmp_path / "mulan")
+    assert_same_weights(mulan, nets.prompting.mulan)
+    assert tuple(load_words(tmp_path / "mulan")) == nets.prompting.words
+
+
+def test_a_bundle_with_prompts_goes_round(tmp_path: Path) -> None:
+    _, bundle = packed_prompting()
+    assert command.main(["--bundle", f"{bundle.path}", "--out", f"{tmp_path}"]) == 0
+    runs = [part for name in ("autoencoder", "velocity", "semantic", "language", "mulan")
+            for part in (f"--{name}", f"{tmp_path}/{name}")]  # fmt: skip
+    again = tmp_path / "again"
+    assert export_command.main([*runs, "--out", f"{again}", "--cpu-only"]) == 0
+    wanted, found = read_weights(bundle).weights, read_weights(Bundle.open(again)).weights
+    assert len(found) > 100
+    assert all(np.array_equal(found[name], wanted[name]) for name in found.keys() & wanted.keys())
+    assert found.keys() ^ wanted.keys() <= {"semantic.masked"}, "that training alone reads"
+
+
 def forget_preset(folder: Path, values: dict[str, Any]) -> None:
     del values["measured"]["preset"]
 
@@ -148,13 +183,13 @@ def test_a_bundle_that_fits_no_preset_is_refused_in_one_line(
 
 def test_a_weight_that_is_missing_or_of_another_shape_is_named() -> None:
     pair, bundle = packed()
-    weights = read_weights(bundle)
-    weights["velocity.leave.bias"] = np.zeros(9, np.float32)
+    stored = read_weights(bundle)
+    kept = Stored({"leave.weight": stored.weights["velocity.leave.weight"]})
+    stored.weights["velocity.leave.bias"] = np.zeros(9, np.float32)
     with pytest.raises(BundleError, match=r"velocity\.leave\.bias of \(8,\), .* one of \(9,\)"):
-        filled(pair.velocity, weights, "velocity", "tiny")
+        filled(pair.velocity, stored, "velocity", "tiny")
     with pytest.raises(BundleError, match=r"leave\.bias of \(8,\), the bundle holds none"):
-        filled(pair.velocity.leave, {"leave.weight": weights["velocity.leave.weight"]}, "leave",
-               "tiny")  # fmt: skip
+        filled(pair.velocity.leave, kept, "leave", "tiny")
 
 
 def test_no_bundle_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Half precision, the pool, and the refusal of weights that are not fit to ship."""
+"""The pool: every weight once, as small as it fits, and back by its name."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+import onnxruntime
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from engine.errors import BundleError
@@ -17,14 +16,8 @@ from engine.spec import TensorSpec
 from export.graphs import Feeds, Graph
 from export.onnx_graph import to_onnx
 from export.parity import in_onnxruntime
-from export.weights import (
-    Pool,
-    as_half,
-    named_weights,
-    note_names,
-    refuse_unusable,
-    round_to_half,
-)
+from export.rounding import round_to_half, round_to_int8
+from export.weights import INT8, Pool, named_weights, note_names, unread_weights
 
 
 class Product(nn.Module):
@@ -49,44 +42,25 @@ class Twins(nn.Module):
         return {"y": self.second(self.first(feeds["x"]))}
 
 
+class Looked(nn.Module):
+    """An embedding, a convolution and a table, as the networks of a prompt hold them."""
+
+    table: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(50, 32)
+        self.convolve = nn.Conv1d(32, 32, 3, padding=1)
+        self.register_buffer("table", torch.randn(32, 32))
+
+    def forward(self, feeds: Feeds) -> Feeds:
+        x = self.embed((10 * feeds["x"][..., 0]).long())
+        return {"y": self.convolve(x.transpose(1, 2)).transpose(1, 2) @ self.table}
+
+
 def product(module: nn.Module) -> Graph:
     x, y = (TensorSpec(name, "float32", (1, "frames", 32)) for name in "xy")
     return Graph("product", module, (x,), (y,))
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e5])
-def test_unfit_weights_are_refused_by_name(bad: float) -> None:
-    network = nn.Linear(3, 3)
-    refuse_unusable(network, "decoder")
-    with torch.no_grad():
-        network.weight[1, 1] = bad
-    with pytest.raises(BundleError, match="decoder: weight"):
-        refuse_unusable(network, "decoder")
-
-
-def test_matrices_are_rounded_and_vectors_are_not() -> None:
-    network = nn.Linear(40, 40)
-    bias = network.bias.clone()
-    round_to_half(network)
-    assert torch.equal(network.weight, network.weight.half().float())
-    assert torch.equal(network.bias, bias)
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 2**32 - 1))
-def test_half_is_exact_or_not_taken(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    exact = rng.standard_normal((32, 32)).astype(np.float16).astype(np.float32)
-    half = as_half(exact)
-    assert half is not None
-    assert np.array_equal(half.astype(np.float32), exact)
-    assert as_half(exact + np.float32(1e-6)) is None
-
-
-def test_what_half_cannot_hold_stays_as_it_is() -> None:
-    assert as_half(np.full((32, 32), 1e6, np.float32)) is None
-    assert as_half(np.full((2, 2), 1.0, np.float32)) is None
-    assert as_half(np.ones((32, 32), np.int64)) is None
 
 
 def test_pooled_models_share_their_weights_and_compute_the_same(tmp_path: Path) -> None:
@@ -94,7 +68,7 @@ def test_pooled_models_share_their_weights_and_compute_the_same(tmp_path: Path) 
     round_to_half(module)
     pool = Pool(tmp_path / "weights.data")
     for name in ("one", "two"):
-        model = to_onnx(product(module), 1, scan=True)
+        model = to_onnx(product(module), scan=True)
         pool.take(model)
         ir.save(model, tmp_path / f"{name}.onnx")
     pool.write()
@@ -110,7 +84,7 @@ def test_pooled_models_share_their_weights_and_compute_the_same(tmp_path: Path) 
 def test_weights_keep_their_names_where_transposed_and_stored_once(tmp_path: Path) -> None:
     module = Twins()
     round_to_half(module)
-    model = to_onnx(product(module), 1, scan=True)
+    model = to_onnx(product(module), scan=True)
     note_names(model, module)
     pool = Pool(tmp_path / "weights.data")
     pool.take(model)
@@ -119,9 +93,51 @@ def test_weights_keep_their_names_where_transposed_and_stored_once(tmp_path: Pat
     found = named_weights(ir.load(tmp_path / "twins.onnx"))
     wanted = {name: x.numpy() for name, x in module.state_dict().items() if name != "idle"}
     assert found.keys() == wanted.keys()
+    assert unread_weights(ir.load(tmp_path / "twins.onnx")) == {"idle"}
     assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
 
 
 def test_a_graph_without_names_is_refused() -> None:
     with pytest.raises(BundleError, match="does not say where its weights lie"):
-        named_weights(to_onnx(product(Product()), 1, scan=True))
+        named_weights(to_onnx(product(Product()), scan=True))
+
+
+@pytest.mark.parametrize("kind", [Product, Twins, Looked])
+def test_int8_weights_compute_the_same_and_come_back(kind: type[nn.Module], tmp_path: Path) -> None:
+    module = kind()
+    round_to_int8(module)
+    model = to_onnx(product(module), scan=True)
+    note_names(model, module)
+    pool = Pool(tmp_path / "weights.data")
+    pool.take(model)
+    ir.save(model, tmp_path / "small.onnx")
+    pool.write()
+    stored = ir.load(tmp_path / "small.onnx")
+    assert any(name.endswith(INT8) for name in stored.graph.initializers)
+    found = named_weights(stored)
+    wanted = {name: x.numpy() for name, x in module.state_dict().items() if name != "idle"}
+    assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
+    x = 5 * torch.rand(1, 4, 32)
+    with torch.no_grad():
+        said = module({"x": x})["y"].numpy()
+    heard = in_onnxruntime(tmp_path / "small.onnx")({"x": x.numpy()})["y"]
+    assert np.allclose(heard, said, atol=1e-5)
+
+
+def test_int8_is_gone_when_the_runtime_has_loaded_the_graph(tmp_path: Path) -> None:
+    module = Product()
+    round_to_int8(module)
+    model = to_onnx(product(module), scan=True)
+    pool = Pool(tmp_path / "weights.data")
+    pool.take(model)
+    ir.save(model, tmp_path / "small.onnx")
+    pool.write()
+    assert (tmp_path / "weights.data").stat().st_size == 32 * 32 + 32 * 4
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(
+        tmp_path / "small.onnx", options, providers=["CPUExecutionProvider"]
+    )
+    kinds = {node.op_type for node in ir.load(tmp_path / "loaded.onnx").graph}
+    assert not kinds & {"Cast", "Mul"}

@@ -80,12 +80,13 @@ def test_when_a_control_is_heard(controls: Controls) -> None:
         ring.write(ramp(0, 200))
         blocks.note(Note(200 * index, index))
     feed.pull(controls.snapshot())
-    specs = controls.specs
-    assert feed.heard_at(specs["gain_db"], 2, 200) == 100
-    assert feed.heard_at(specs["hold"], 2, 200) == 600
-    assert feed.heard_at(specs["seed"], 2, 200) == 600  # idle: the next tick takes it
-    assert feed.heard_at(specs["seed"], 3, 200) == 800  # chunk 3 is already in the window
-    assert feed.heard_at(specs["seed"], None, 200) == 600
+    assert feed.heard_at("hand", 2, 200) == 100
+    assert feed.heard_at("hold", 2, 200) == 600
+    assert feed.heard_at("idea", 2, 200) == 600  # idle: the next tick takes it
+    assert feed.heard_at("idea", 3, 200) == 800  # chunk 3 is already in the window
+    assert feed.heard_at("idea", 2, 200, taking=1) == 800  # a tick is making it
+    assert feed.heard_at("idea", 5, 200, taking=4) == 1400  # four in flight
+    assert feed.heard_at("idea", None, 200) == 600
     sounding = feed.sounding()
     assert sounding is not None
     assert (sounding.index, sounding.start) == (0, 0)

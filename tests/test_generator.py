@@ -13,7 +13,8 @@ from engine.bundle import Bundle
 from engine.controls import Controls, ControlSnapshot
 from engine.decoder import StreamDecoder
 from engine.errors import BundleError, TakeError, UsageError
-from engine.generator import Generator, mirrored
+from engine.generator import Generator
+from engine.listener import mirrored
 from engine.spec import LadderSpec
 from engine.window import noise
 
@@ -326,6 +327,13 @@ def test_a_bundle_with_conditions_is_refused() -> None:
         Generator(needy, standin.StandIn(bundle))
 
 
+def test_a_bundle_that_wants_a_guide_is_refused(asked_bundle: Bundle) -> None:
+    names = (*asked_bundle.manifest.conditions, "guide")
+    needy = replace(asked_bundle, manifest=replace(asked_bundle.manifest, conditions=names))
+    with pytest.raises(BundleError, match="needs guide: this engine has none to give"):
+        Generator(needy, standin.StandIn(asked_bundle))
+
+
 def test_stereo_comes_out_as_stereo() -> None:
     bundle = standin.bundle(channels=2)
     generator = Generator(bundle, standin.StandIn(bundle))
@@ -344,5 +352,5 @@ def test_a_long_stream_stays_alive_beyond_every_period() -> None:
 
 def test_every_stage_is_timed(generator: Generator, snapshot: ControlSnapshot) -> None:
     stage_s = generator.tick(snapshot).stage_s
-    assert set(stage_s) == {"passes", "commit", "decode", "other"}
+    assert set(stage_s) == {"plan", "passes", "commit", "decode", "other"}
     assert all(seconds >= 0 for seconds in stage_s.values())

@@ -20,9 +20,9 @@ def shaped(graph: GraphSpec, name: str, *shape: int | str) -> tuple[TensorSpec, 
     )
 
 
-@pytest.mark.parametrize("kind", ["cached", "window"])
-def test_the_stand_in_fits_itself(kind: str) -> None:
-    check_graphs(standin.bundle(kind=kind).manifest)
+@pytest.mark.parametrize("wanted", [{"kind": "cached"}, {"kind": "window"}, {"prompting": True}])
+def test_the_stand_in_fits_itself(wanted: dict[str, Any]) -> None:
+    check_graphs(standin.bundle(**wanted).manifest)
 
 
 def test_rates_that_do_not_fit_are_refused_with_all_figures() -> None:
@@ -92,3 +92,84 @@ def test_the_context_angle_is_an_angle() -> None:
     manifest = replace(standin.bundle().manifest, context=ContextSpec("cached", 6, 2.0))
     with pytest.raises(BundleError, match="angle is 2"):
         check_graphs(manifest)
+
+
+# ---- prompting ----------------------------------------------------------------------------------
+
+ASKED = standin.bundle(prompting=True).manifest
+
+
+@pytest.mark.parametrize("missing", ["semantic", "music", "text", "quantise", "prefix", "language"])
+def test_prompting_needs_all_its_graphs(missing: str) -> None:
+    graphs = {name: graph for name, graph in ASKED.graphs.items() if name != missing}
+    with pytest.raises(BundleError, match=f"no {missing}: a bundle with prompting needs it"):
+        check_graphs(replace(ASKED, graphs=graphs))
+
+
+def test_a_brief_without_prompting_is_refused() -> None:
+    manifest = standin.bundle().manifest
+    brief = TensorSpec("brief", "float32", (1, "chunks", 91))
+    inputs = (*manifest.graphs["velocity"].inputs, brief)
+    with pytest.raises(BundleError, match=r"there is no manifest\.prompting"):
+        check_graphs(replace(changed(manifest, "velocity", inputs=inputs), conditions=("brief",)))
+
+
+def test_prompting_goes_with_both_conditions() -> None:
+    inputs = tuple(t for t in ASKED.graphs["velocity"].inputs if t.name != "brief")
+    manifest = changed(replace(ASKED, conditions=("tokens",)), "velocity", inputs=inputs)
+    with pytest.raises(BundleError, match="conditions brief and tokens; it is cached, with tokens"):
+        check_graphs(manifest)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"brief_size": 50}, "brief_size is 50, this engine writes"),
+        ({"vocabulary": 33}, r"logits is \[1, 'n', 32\], expected \[1, 'n', 33\]"),
+        ({"embedding": 15}, "brief_size"),
+        ({"codes": 11}, r"codes is \[1, 12\], expected \[1, 11\]"),
+        ({"language_context": 25}, r"filled is \[1, 24\], expected \[1, 25\]"),
+        ({"token_frames": 3}, "no whole number of tokens of 3"),
+    ],
+)
+def test_sizes_of_prompting_agree(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(BundleError, match=words):
+        check_graphs(replace(ASKED, prompting=replace(ASKED.prompting, **change)))
+
+
+def test_guidance_needs_a_free_batch() -> None:
+    inputs = shaped(ASKED.graphs["velocity"], "latents", 1, "chunks", "frames", 8)
+    with pytest.raises(BundleError, match="fixed batch"):
+        check_graphs(changed(ASKED, "velocity", inputs=inputs))
+
+
+def test_tokens_of_a_chunk_fit_its_frames() -> None:
+    manifest = replace(ASKED, chunk_frames=(16,))
+    for count, fits in ((8, True), (7, False)):
+        inputs = shaped(manifest.graphs["velocity"], "tokens", "batch", "chunks", count)
+        bundle = changed(manifest, "velocity", inputs=inputs)
+        if fits:
+            check_graphs(bundle)
+        else:
+            with pytest.raises(BundleError, match=r"a chunk has 7 tokens, its frames make \[8\]"):
+                check_graphs(bundle)
+
+
+def test_music_hears_what_semantic_gives() -> None:
+    inputs = shaped(ASKED.graphs["music"], "features", 1, "tokens", 9)
+    with pytest.raises(BundleError, match=r"features is \[1, 'tokens', 9\], expected"):
+        check_graphs(changed(ASKED, "music", inputs=inputs))
+
+
+def test_the_prefix_fits_the_language_model() -> None:
+    outputs = (TensorSpec("prefix", "float32", (1, 2, 12, 10)),)
+    with pytest.raises(BundleError, match=r"language: prefix is \[1, 2, 12, 8\], expected"):
+        check_graphs(changed(ASKED, "prefix", outputs=outputs))
+
+
+def test_the_language_model_has_rings_of_its_context() -> None:
+    states = (StateSpec("past_0", "float32", (1, 23, 8), ring_axis=1),)
+    with pytest.raises(BundleError, match=r"past_0 is \[1, 23, 8\] with ring axis 1, expected"):
+        check_graphs(changed(ASKED, "language", states=states))
+    with pytest.raises(BundleError, match="language has no position_period"):
+        check_graphs(changed(ASKED, "language", position_period=None))

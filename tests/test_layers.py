@@ -13,7 +13,12 @@ HOUSE = Path(__file__).parent.parent
 PROJECT = tomllib.loads((HOUSE / "pyproject.toml").read_text())
 ABOVE = {"torch", "onnx", "onnxscript", "triton", "scipy", "matplotlib", "mido"}
 OURS = {"model", "export", "kernels", "bench", "tests"}
-MODULE_OF = {"prometheus-client": "prometheus_client"}
+RIG = {"pythonosc", "mido", "rtmidi", "zeroconf"}
+MODULE_OF = {
+    "prometheus-client": "prometheus_client",
+    "python-osc": "pythonosc",
+    "python-rtmidi": "rtmidi",
+}
 """Where a distribution and its import package have different names."""
 
 
@@ -51,7 +56,7 @@ def test_the_whole_engine_loads_nothing_from_above() -> None:
     imports = "\n".join(f"import {name}" for name in modules("engine"))
     loaded = loaded_after(imports)
     assert "engine" in loaded
-    assert not loaded & (ABOVE | OURS)
+    assert not loaded & (ABOVE | OURS | RIG)
 
 
 def test_the_command_line_is_read_before_anything_heavy_loads() -> None:
@@ -74,7 +79,9 @@ def test_render_opens_neither_sockets_nor_sound_devices() -> None:
 def test_the_engine_imports_only_what_its_base_dependencies_bring() -> None:
     base = distributions(PROJECT["project"]["dependencies"])
     foreign = set(imported_by("engine")) - set(sys.stdlib_module_names) - {"engine"}
-    assert foreign - base == {"onnxruntime"}  # of the extras cpu and gpu
+    ports = distributions(PROJECT["project"]["optional-dependencies"]["rig"])
+    assert ports == RIG
+    assert foreign - base - ports == {"onnxruntime"}  # of the extras cpu and gpu
 
 
 def test_one_runtime_or_the_other() -> None:

@@ -9,29 +9,29 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.wire.messages import server_hello
-from engine.wire.native import (
-    Action,
-    Close,
-    Limits,
-    Send,
-    Session,
-    SetControl,
-    Start,
-    acknowledge,
-    refuse,
-)
+from engine.spec import ControlSpec
+from engine.wire.actions import Action, Close, Send, SetControl, SetPrompts, Start
+from engine.wire.messages import AskedPrompt, server_hello
+from engine.wire.native import Limits, Session
 from engine.wire.packets import Codec
 
-CONTROLS = frozenset({"gain_db", "seed"})
+CONTROLS = {
+    "gain_db": ControlSpec("gain_db", "hand", -60.0, 6.0, 0.0, "dB"),
+    "seed": ControlSpec("seed", "idea", 0.0, 2.0**31 - 1, 0.0, "", whole=True),
+    "bpm": ControlSpec("bpm", "idea", 40.0, 220.0, 120.0, "bpm", optional=True),
+}
 
 
-def session(token: str | None = None, limits: Limits | None = None) -> Session:
-    return Session(opened_s=0.0, controls=CONTROLS, token=token, limits=limits)
+def session(
+    token: str | None = None, limits: Limits | None = None, recordings: int | None = None
+) -> Session:
+    return Session(
+        opened_s=0.0, controls=CONTROLS, recordings=recordings, token=token, limits=limits
+    )
 
 
-def listening(limits: Limits | None = None) -> Session:
-    opened = session(limits=limits)
+def listening(limits: Limits | None = None, recordings: int | None = 0) -> Session:
+    opened = session(limits=limits, recordings=recordings)
     assert say(opened, type="hello") == [Start(Codec.PCM_S16LE, None)]
     return opened
 
@@ -93,19 +93,26 @@ def test_who_says_no_hello_is_closed() -> None:
     assert listening().poll(60.0) == []
 
 
-def test_a_control_is_set_and_acknowledged() -> None:
+def test_a_control_is_set_and_set_free() -> None:
     opened = listening()
-    (action,) = say(opened, type="set", id="a", name="gain_db", value=-6)
-    assert action == SetControl("gain_db", -6.0, "a")
-    assert json.loads(acknowledge(action, revision=3, heard_at=4800).text) == {
-        "type": "ack",
-        "id": "a",
-        "name": "gain_db",
-        "value": -6.0,
-        "revision": 3,
-        "heard_at": 4800,
-    }
-    assert only_error([refuse(action, "gain_db lies in -60 to 6")]) == ("bad_control", "a")
+    said = say(opened, type="set", id="a", name="gain_db", value=-6)
+    assert said == [SetControl("gain_db", -6.0, "a")]
+    said = say(opened, type="set", id="b", name="bpm", value=None)
+    assert said == [SetControl("bpm", None, "b")]
+
+
+def test_prompts_are_asked_for() -> None:
+    wanted = [{"text": "slow pads"}, {"text": "bass", "weight": 2}]
+    said = say(listening(), type="prompts", id=7, prompts=wanted)
+    assert said == [SetPrompts((AskedPrompt("slow pads"), AskedPrompt("bass", None, 2.0)), 7)]
+    assert say(listening(), type="prompts", prompts=[]) == [SetPrompts((), None)]
+    refused = say(listening(), type="prompts", id=8, prompts=[{"text": ""}])
+    assert only_error(refused) == ("bad_prompt", 8)
+
+
+def test_who_cannot_be_prompted_says_so() -> None:
+    for opened, code in ((listening(recordings=None), "no_prompting"), (session(), "hello_first")):
+        assert only_error(say(opened, type="prompts", id=1, prompts=[])) == (code, 1)
 
 
 @pytest.mark.parametrize("value", [None, "loud", [1], {}, 10**400])
@@ -165,6 +172,14 @@ def test_in_a_flood_the_newest_value_of_each_control_wins() -> None:
     assert not opened.limited
 
 
+def test_in_a_flood_the_newest_prompts_win() -> None:
+    opened = listening(Limits(messages_hz=10.0, burst=2.0))
+    for number in range(100):
+        say(opened, id=number, type="prompts", prompts=[{"text": f"pads {number}"}])
+    say(opened, id="bad", type="prompts", prompts=[{"text": "", "weight": 0}])
+    assert opened.poll(1.0) == [SetPrompts((AskedPrompt("pads 99"),), 99)]
+
+
 def test_a_long_flood_is_told_once_a_second() -> None:
     opened = listening(Limits(messages_hz=10.0, burst=5.0))
     told = 0
@@ -173,11 +188,16 @@ def test_a_long_flood_is_told_once_a_second() -> None:
     assert told <= 5 + 10 * 10 + 11
 
 
+PROMPT = st.none() | st.fixed_dictionaries(
+    {}, optional={"text": st.text() | st.integers(), "weight": st.floats() | st.text(),
+                  "recording": st.integers() | st.none()},
+)  # fmt: skip
 FIELDS = st.fixed_dictionaries(
-    {"type": st.sampled_from(["hello", "set", "ping", "?"]) | st.none()},
+    {"type": st.sampled_from(["hello", "set", "prompts", "ping", "?"]) | st.none()},
     optional={
         "id": st.none() | st.integers() | st.text() | st.lists(st.integers()),
-        "name": st.sampled_from(["seed", "gain_db"]) | st.text() | st.integers(),
+        "name": st.sampled_from(["seed", "gain_db", "bpm"]) | st.text() | st.integers(),
+        "prompts": st.lists(PROMPT, max_size=18) | st.integers(),
         "value": st.floats() | st.integers() | st.booleans() | st.text(),
         "codec": st.sampled_from(["pcm_s16le"]) | st.text() | st.integers(),
         "token": st.text() | st.integers(),
@@ -192,7 +212,7 @@ MESSAGE = st.binary() | st.text() | st.builds(json.dumps, FIELDS)
 def test_nothing_a_listener_sends_raises(
     messages: list[tuple[str | bytes, float]], token: bool
 ) -> None:
-    opened = session("secret" if token else None, Limits(messages_hz=2.0, burst=3.0))
+    opened = session("secret" if token else None, Limits(messages_hz=2.0, burst=3.0), 1)
     for message, now_s in messages:
         for action in [*opened.receive(message, now_s), *opened.poll(now_s)]:
             if isinstance(action, Send):
@@ -200,6 +220,9 @@ def test_nothing_a_listener_sends_raises(
             if isinstance(action, SetControl):
                 assert not token
                 assert action.name in CONTROLS
+            if isinstance(action, SetPrompts):
+                assert len(action.prompts) <= 16
+                assert all(0 < prompt.weight <= 100 for prompt in action.prompts)
 
 
 def test_the_server_hello_is_json_and_names_the_codecs() -> None:
@@ -211,6 +234,7 @@ def test_the_server_hello_is_json_and_names_the_codecs() -> None:
         window={"chunks": 20},
         bundle={"name": "live"},
         controls=[{"name": "seed"}],
+        prompting={"prompts": 16},
         revision=0,
         position=0,
     )

@@ -189,6 +189,37 @@ def test_a_stuck_worker_is_replaced_and_the_music_goes_on(
     assert np.isfinite(joined(blocks)).all()
 
 
+def test_a_replaced_worker_knows_what_was_asked(asked_bundle: Bundle) -> None:
+    stuck, release = threading.Event(), threading.Event()
+
+    class Stuck(standin.Faults):
+        def poisoned(self, outputs):
+            if stuck.is_set():
+                release.wait(30)
+            return super().poisoned(outputs)
+
+    spares = []
+
+    def spare() -> Generator:
+        spares.append(Generator(asked_bundle, standin.StandIn(asked_bundle)))
+        return spares[-1]
+
+    controls = Controls(asked_bundle.manifest.controls)
+    revision = controls.set("bpm", 90)
+    generator = Generator(asked_bundle, standin.StandIn(asked_bundle, Stuck()))
+    with playing(generator, controls, spare=spare) as (runner, blocks):
+        until(lambda: len(generated(blocks)) >= 3)
+        stuck.set()
+        until(lambda: runner.status().workers_replaced == 1)
+        made = generated(blocks)
+        until(lambda: generated(blocks)[-1].index > made[-1].index + 1)
+        release.set()
+    known = spares[0]._window.plans[: len(made)]
+    assert {plan.tokens.tobytes() for plan in known} & {b.plan.tokens.tobytes() for b in made}
+    assert generated(blocks)[-1].control_revision == revision
+    assert generated(blocks)[-1].plan.brief.any()
+
+
 def test_a_slow_machine_takes_fewer_steps_and_never_falls_silent(
     generator: Generator, backend: standin.StandIn, controls: Controls
 ) -> None:
@@ -244,3 +275,23 @@ def test_stopping_does_not_wait_for_what_is_stuck(controls: Controls, bundle: Bu
     left_behind = [thread for thread in threading.enumerate() if thread.name == "perpetuo-worker"]
     assert left_behind
     assert not runner.ready.is_set()
+
+
+def test_it_is_busy_while_a_chunk_is_made(bundle: Bundle, controls: Controls) -> None:
+    gate, at_work = threading.Event(), threading.Event()
+    gate.set()
+
+    class Gated(Generator):
+        def tick(self, snapshot, steps=None):
+            at_work.set()
+            assert gate.wait(20)
+            return super().tick(snapshot, steps)
+
+    with playing(Gated(bundle, standin.StandIn(bundle)), controls) as (runner, blocks):
+        until(lambda: len(blocks) > 3)
+        gate.clear()
+        at_work.clear()
+        assert at_work.wait(20)
+        assert runner.status().busy
+        gate.set()
+        until(lambda: not runner.status().busy)

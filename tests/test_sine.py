@@ -25,7 +25,7 @@ def cached_feeds(chunks: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
         "angle": np.linspace(0.3, 1.5, chunks, dtype=np.float32)[None],
         "position": np.array([9], np.int64),
         "filled": np.array([[1, 1, 0, 1, 1, 0]], np.float32),
-        "keys": rng.standard_normal((BLOCKS, 1, 6, 8)).astype(np.float32),
+        "keys": rng.standard_normal((1, BLOCKS, 6, 8)).astype(np.float32),
         "places": place_of(np.arange(6))[None].astype(np.float32),
         "tail": rng.standard_normal((1, 2, 8)).astype(np.float32),
     }

@@ -10,10 +10,19 @@ from engine.errors import BundleError, UsageError
 from engine.spec import LadderSpec, Manifest, StateSpec, TensorSpec
 
 
-@pytest.mark.parametrize("kind", ["cached", "window"])
-def test_a_manifest_survives_json(kind: str) -> None:
-    manifest = standin.bundle(kind=kind).manifest
+@pytest.mark.parametrize("wanted", [{"kind": "cached"}, {"kind": "window"}, {"prompting": True}])
+def test_a_manifest_survives_json(wanted: dict[str, Any]) -> None:
+    manifest = standin.bundle(**wanted).manifest
     assert Manifest.from_json(json.loads(json.dumps(manifest.to_json()))) == manifest
+
+
+def test_a_manifest_without_prompting_says_nothing_of_it() -> None:
+    values = standin.bundle().manifest.to_json()
+    del values["prompting"]
+    for control in values["controls"]:
+        del control["optional"]
+    manifest = Manifest.from_json(values)
+    assert manifest == standin.bundle().manifest and manifest.prompting is None
 
 
 def test_another_format_is_refused_with_both_numbers() -> None:
@@ -30,9 +39,11 @@ def paths(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return found
 
 
-@given(st.data())
-def test_a_spoilt_field_is_refused_or_read_as_it_stands(data: st.DataObject) -> None:
-    values = json.loads(json.dumps(standin.bundle().manifest.to_json()))
+@given(st.data(), st.booleans())
+def test_a_spoilt_field_is_refused_or_read_as_it_stands(
+    data: st.DataObject, prompting: bool
+) -> None:
+    values = json.loads(json.dumps(standin.bundle(prompting=prompting).manifest.to_json()))
     path = data.draw(st.sampled_from(paths(values)))
     holder = values
     for key in path[:-1]:

@@ -13,6 +13,7 @@ import torch
 from model import train_autoencoder, train_velocity
 from model.autoencoder import LiveAutoencoder
 from model.corpus.dataset import Songs, prepare
+from model.material import Latents
 from model.presets import TINY
 from model.training import Average, Budget, Run
 
@@ -121,4 +122,4 @@ def test_latents_of_other_songs_are_not_taken(tmp_path: Path) -> None:
     data = Songs(songs(tmp_path))
     np.savez(tmp_path / "latents.npz", **{"else.wav": np.zeros((9, 8), np.float16)})
     with pytest.raises(SystemExit, match=r"holds other songs, not 0\.wav"):
-        train_velocity.Latents(data, LiveAutoencoder(TINY.autoencoder), tmp_path / "latents.npz")
+        Latents(data, LiveAutoencoder(TINY.autoencoder), tmp_path / "latents.npz")

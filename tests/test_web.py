@@ -1,20 +1,12 @@
+"""The page, in a real browser: it plays, fits, comes back and asks for a token."""
+
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from chromium import PROGRAM, Tab, browsing
-
-from engine.backends import standin
-from engine.controls import Controls
-from engine.generator import Generator
-from engine.runner import Runner
-from engine.sinks.config import ServeConfig
-from engine.sinks.feed import BlockLog
-from engine.sinks.websocket import FeedServer
+from serving import playing_live
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs: apt install chromium")
 
@@ -28,34 +20,12 @@ INK = """(({ width, height }, context) => {
 })(NAME, NAME.getContext('2d'))"""
 
 
-@asynccontextmanager
-async def playing(**config: object) -> AsyncIterator[FeedServer]:
-    """The stand-in, served in real time."""
-    bundle = standin.bundle()
-    controls = Controls(bundle.manifest.controls)
-    blocks = BlockLog()
-    generator = Generator(bundle, standin.StandIn(bundle))
-    runner = Runner(generator, controls, ring_s=0.6, on_block=blocks.note)
-    server = FeedServer(
-        ServeConfig(**{"port": 0, **config}),  # type: ignore[arg-type]
-        ring=runner.ring, blocks=blocks, controls=controls, status=runner.status, bundle=bundle,
-        version="0",
-    )  # fmt: skip
-    await server.start()
-    runner.start()
-    try:
-        yield server
-    finally:
-        await server.close()
-        runner.stop()
-
-
 async def press(tab: Tab, selector: str) -> None:
     await tab.evaluate(f"document.querySelector('{selector}').click()")
 
 
 async def test_the_page_plays(tmp_path: Path) -> None:
-    async with playing() as server, browsing(tmp_path, server.url) as tab:
+    async with playing_live() as server, browsing(tmp_path, server.url) as tab:
         await tab.until("document.querySelectorAll('#hand-buttons button').length === 4")
         assert await tab.evaluate("document.getElementById('hands').disabled")
         await press(tab, "#start")
@@ -66,7 +36,12 @@ async def test_the_page_plays(tmp_path: Path) -> None:
         assert await tab.evaluate(INK.replace("NAME", "ring")) > 1000
         assert await tab.evaluate(INK.replace("NAME", "spectrogram")) > 100
         await tab.until("ring.getAttribute('aria-label').startsWith('Chunk ')")
-        assert await tab.evaluate("document.querySelectorAll('[type=range]').length") == 3
+        assert (
+            await tab.evaluate(
+                "document.querySelectorAll('fieldset:not([hidden]) [type=range]').length"
+            )
+            == 3
+        )
 
         await press(tab, "[data-hand=panic]")
         await tab.until(f"{LEVEL} <= -60")
@@ -79,7 +54,7 @@ async def test_the_page_plays(tmp_path: Path) -> None:
 
 
 async def test_the_page_fits_screens_small_and_large(tmp_path: Path) -> None:
-    async with playing() as server, browsing(tmp_path, server.url) as tab:
+    async with playing_live() as server, browsing(tmp_path, server.url) as tab:
         await tab.until("document.querySelectorAll('#idea-sliders .slider').length === 3")
         for width, height in ((1280, 800), (390, 844), (320, 568)):
             await tab.resize(width, height, mobile=width < 500)
@@ -94,7 +69,7 @@ async def test_the_page_fits_screens_small_and_large(tmp_path: Path) -> None:
 
 
 async def test_the_page_comes_back_after_the_server(tmp_path: Path) -> None:
-    async with playing() as server, browsing(tmp_path, server.url + "?codec=pcm_f32le") as tab:
+    async with playing_live() as server, browsing(tmp_path, server.url + "?codec=pcm_f32le") as tab:
         await tab.until("document.getElementById('bundle').textContent")
         await press(tab, "#start")
         await tab.until(f"{SAMPLES} > 2400")
@@ -102,12 +77,12 @@ async def test_the_page_comes_back_after_the_server(tmp_path: Path) -> None:
         await server.close()
         await tab.until(f"{STATUS}.startsWith('reconnecting') || {STATUS} === 'connecting'")
         played = await tab.evaluate(SAMPLES)
-        async with playing(port=port):
+        async with playing_live(port=port):
             await tab.until(f"{STATUS} === 'live' && {SAMPLES} > {played} + 12000")
 
 
 async def test_the_page_asks_for_a_token(tmp_path: Path) -> None:
-    async with playing(token="right") as server, browsing(tmp_path, server.url) as tab:
+    async with playing_live(token="right") as server, browsing(tmp_path, server.url) as tab:
         await tab.until("document.getElementById('bundle').textContent")
         await press(tab, "#start")
         await tab.until("!document.getElementById('token-form').hidden")
@@ -115,150 +90,3 @@ async def test_the_page_asks_for_a_token(tmp_path: Path) -> None:
         await press(tab, "#token-form button")
         await tab.until(f"{STATUS} === 'live' && {SAMPLES} > 2400")
         assert await tab.evaluate("document.getElementById('token-form').hidden")
-
-
-# ---- the player by itself ---------------------------------------------------------------------
-
-PLAYER = """
-globalThis.AudioWorkletProcessor = class { constructor() { this.port = { postMessage() {} }; } };
-globalThis.sampleRate = RATE;
-let Player;
-globalThis.registerProcessor = (_, made) => { Player = made; };
-await import(`/worklet.js?${Math.random()}`);
-const player = new Player({ processorOptions: { rate: 24000, channels: 1 } });
-const tone = (at) => Math.sin((2 * Math.PI * 440 * at) / 24000);
-const push = (position, { epoch = 1, replay = false } = {}) => player.push({
-  epoch, position, frames: 2400, replay,
-  samples: Float32Array.from({ length: 2400 }, (_, at) => tone(position + at)) });
-const heard = [];
-const play = (frames) => {
-  const piece = new Float32Array(frames);
-  player.process([], [[piece]]);
-  heard.push(...piece);
-};
-const steepest = (from = 1) => {
-  let most = 0;
-  for (let at = from; at < heard.length; at++)
-    most = Math.max(most, Math.abs(heard[at] - heard[at - 1]));
-  return most;
-};
-"""
-STEP = 0.116
-"""The steepest step of the tone; a fade adds little to it, a click is ten times as much."""
-
-
-async def play_alone(tab: Tab, script: str, rate_hz: int = 24000) -> dict[str, float]:
-    """Run a script with the player and its tools; it returns an object."""
-    source = PLAYER.replace("RATE", str(rate_hz)) + script
-    told = await tab.evaluate(f"(async () => {{ {source} }})().then(JSON.stringify)")
-    return dict(json.loads(told))
-
-
-@pytest.fixture
-async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
-    async with playing() as server, browsing(tmp_path, server.url) as tab:
-        yield tab
-
-
-async def test_the_player_plays_on_time_or_late_but_never_clicks(tab: Tab) -> None:
-    even = await play_alone(
-        tab,
-        """
-        for (let n = 0; n < 50; n++) {
-          push(2400 * n);
-          if (n > 1) for (let k = 0; k < 20; k++) play(120);
-        }
-        return { underruns: player.stats.underruns, steepest: steepest() };
-        """,
-    )
-    assert even["underruns"] == 0
-    assert even["steepest"] < STEP
-
-    stalled = await play_alone(
-        tab,
-        """
-        for (let n = 0; n < 4; n++) push(2400 * n);
-        for (let k = 0; k < 200; k++) play(120);
-        const silent = heard.slice(-1000).every((value) => Math.abs(value) < 1e-3);
-        for (let n = 4; n < 8; n++) push(2400 * n);
-        for (let k = 0; k < 40; k++) play(120);
-        return { silent, underruns: player.stats.underruns, target: player.target,
-                 steepest: steepest(), back: Math.max(...heard.slice(-2000)) };
-        """,
-    )
-    assert stalled["silent"]
-    assert stalled["underruns"] == 1
-    assert abs(stalled["target"] - 0.085 * 24000) < 1
-    assert stalled["steepest"] < 1.3 * STEP
-    assert stalled["back"] > 0.9
-
-
-async def test_gaps_repeats_and_new_epochs_are_joined(tab: Tab) -> None:
-    told = await play_alone(
-        tab,
-        """
-        const places = [[0], [2400], [2400], [4801, 2], [5000, 2], [0, 2], [20000], [22400]];
-        for (const [position, epoch] of places) push(position, { epoch: epoch ?? 1 });
-        const fill = player.fill;
-        for (let k = 0; k < 100; k++) play(120);
-        return { fill, steepest: steepest(), expected: player.expected };
-        """,
-    )
-    assert told["fill"] < 7 * 2400
-    assert told["expected"] == 24800
-    assert told["steepest"] < 1.3 * STEP
-
-
-async def test_what_is_too_much_is_dropped_and_a_drifting_clock_followed(tab: Tab) -> None:
-    told = await play_alone(
-        tab,
-        """
-        for (let n = 0; n < 10; n++) push(2400 * n, { replay: true });
-        const first = player.fill;
-        let next = 24000, due = 0, most = 0;
-        const trims = [];
-        for (let second = 0; second < 120; second++) {
-          for (let k = 0; k < 200; k++) {
-            due += 120 * 1.0005;
-            if (due >= 2400) { due -= 2400; push(next); next += 2400; }
-            play(120);
-          }
-          heard.length = Math.min(heard.length, 24000);
-          trims.push(player.trim);
-          if (second > 60) most = Math.max(most, player.fill);
-        }
-        return { first, most, trim: trims.at(-1), limit: Math.max(...trims.map(Math.abs)),
-                 underruns: player.stats.underruns };
-        """,
-    )
-    assert told["first"] <= 0.18 * 24000 + 1
-    assert told["underruns"] == 0
-    assert told["limit"] <= 0.001
-    assert 0.0003 < told["trim"] < 0.0007
-    assert told["most"] < 0.3 * 24000
-
-
-async def test_another_rate_of_the_sound_card_keeps_the_pitch(tab: Tab) -> None:
-    told = await play_alone(
-        tab,
-        """
-        for (let n = 0; n < 20; n++) push(2400 * n);
-        for (let k = 0; k < 50; k++) play(128);
-        let crossings = 0;
-        for (let at = 1000; at < heard.length; at++) crossings += heard[at] * heard[at - 1] < 0;
-        return { hertz: (crossings / 2) * (48000 / (heard.length - 1000)) };
-        """,
-        rate_hz=48000,
-    )
-    assert abs(told["hertz"] - 440) < 10
-
-
-async def test_attempts_to_reconnect_are_spread_and_bounded(tab: Tab) -> None:
-    told = json.loads(
-        await tab.evaluate(
-            """import('/feed.js').then(({ retryDelay }) => JSON.stringify({
-              first: retryDelay(0, () => 1), most: retryDelay(50, () => 1),
-              least: retryDelay(50, () => 0), middle: retryDelay(3, () => 0.5) }))"""
-        )
-    )
-    assert told == {"first": 500, "most": 30000, "least": 0, "middle": 2000}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.angles import schedule
-from engine.window import Window, noise
+from engine.window import UNPLANNED, Plan, Window, noise
 
 FRAMES, DIM = 4, 3
 
@@ -118,3 +118,16 @@ def test_dropping_moves_the_others_up() -> None:
     window.drop()
     assert window.rungs() == ((1, 0.02), (2, math.pi / 2))
     np.testing.assert_array_equal(window.latents[0], noise(1, 1, FRAMES, DIM))
+
+
+def test_a_plan_stays_with_its_chunk() -> None:
+    window = Window(3, FRAMES, DIM, 0.02)
+    plans = [Plan(np.full(2, k), np.full(5, k, np.float32)) for k in range(3)]
+    for k, plan in enumerate(plans):
+        window.append(noise(1, k, FRAMES, DIM), k, 0, 0.0, 0, plan)
+    window.drop()
+    assert window.plans == plans[1:]
+    window.append(noise(1, 3, FRAMES, DIM), 3, 1, 0.5, 0)
+    assert window.plans == [*plans[1:], UNPLANNED]
+    window.clear()
+    assert window.plans == []

@@ -44,7 +44,7 @@ def _installed(wheel: str) -> bool:
 
 
 class OrtBackend:
-    """The three graphs of a bundle, loaded and compared with its manifest."""
+    """The graphs of a bundle, loaded and compared with its manifest."""
 
     name = "ort"
 
@@ -66,7 +66,7 @@ class OrtBackend:
         return self._sessions["velocity"].providers
 
     def session(self, graph: str) -> Session:
-        """The session of `encoder`, `decoder` or `velocity`."""
+        """The session of one graph."""
         return self._sessions[graph]
 
 

@@ -6,7 +6,7 @@ whose answer depends on noise, angle, position, every finished chunk in the ring
 flight before it, and the last frames of the chunk before. A mistake in any of these is heard.
 
 Latent 0 is the pitch (220 Hz ± 1 octave), latent 1 the level; the others only take part in the
-context.
+context. Where something is asked, semantic tokens pull the pitch and the brief the level.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Sine:
         self.frame = manifest.latent.frame_samples
         self.dim = manifest.latent.dim
         self.chunks = manifest.context.chunks
+        self.vocabulary = manifest.prompting.vocabulary if manifest.prompting else 0
         self.n = np.arange(self.frame)
         self.hann = 0.5 - 0.5 * np.cos(np.pi * (np.arange(2 * self.frame) + 0.5) / self.frame)
 
@@ -77,23 +78,28 @@ class Sine:
         }
 
     def cached_velocity(self, feeds: Feeds) -> Outputs:
-        """The chunks in flight look back on the ring and on each other."""
-        z, angle = feeds["latents"][0].astype(np.float64), feeds["angle"][0].astype(np.float64)
+        """The chunks in flight look back on the ring and on each other; a batch row by row."""
+        rows = [self._row(feeds, row) for row in range(feeds["latents"].shape[0])]
+        return {name: np.stack([row[name] for row in rows]).astype(np.float32) for name in rows[0]}
+
+    def _row(self, feeds: Feeds, row: int) -> Outputs:
+        z, angle = feeds["latents"][row].astype(np.float64), feeds["angle"][row].astype(np.float64)
         place = place_of(int(feeds["position"][0]) + np.arange(z.shape[0]))
         own = np.stack([key(z, angle, block) for block in range(BLOCKS)])
         tails = np.concatenate([feeds["tail"], z[:-1, -TAIL_FRAMES:]])
+        wanted = asked_of(feeds, row, z.shape, self.vocabulary)
         velocity = np.empty_like(z)
         for i in range(z.shape[0]):
             seen = np.concatenate([feeds["filled"][0] > 0.5, np.ones(i, bool)])
             places = np.concatenate([feeds["places"][0], place[:i]])
-            keys = np.concatenate([feeds["keys"][:, 0], own[:, :i]], axis=1)
+            keys = np.concatenate([feeds["keys"][0], own[:, :i]], axis=1)
             context = look_back(place[i], places[seen], keys[:, seen])
-            velocity[i] = velocity_of(z[i], angle[i], context, tails[i])
+            velocity[i] = velocity_of(z[i], angle[i], context, tails[i], wanted[i])
         return {
-            "velocity": velocity[None].astype(np.float32),
-            "keys_next": own[:, None].astype(np.float32),
-            "places_next": place[None].astype(np.float32),
-            "tail_next": z[-1:, -TAIL_FRAMES:].astype(np.float32),
+            "velocity": velocity,
+            "keys_next": own,
+            "places_next": place,
+            "tail_next": z[-1, -TAIL_FRAMES:],
         }
 
     def window_velocity(self, feeds: Feeds) -> Outputs:
@@ -128,8 +134,23 @@ def look_back(place: Doubles, places: Doubles, keys: Doubles) -> Doubles:
     return np.asarray((weight / weight.sum()) @ blended)
 
 
-def velocity_of(z: Doubles, angle: float, context: Doubles, tail: Doubles) -> Doubles:
+def asked_of(feeds: Feeds, row: int, shape: tuple[int, ...], vocabulary: int) -> Doubles:
+    """What tokens and brief add to chunks of this shape: pitch and level; 0 for nothing asked."""
+    wanted = np.zeros(shape)
+    if "tokens" in feeds:
+        tokens = feeds["tokens"][row]
+        pitch = np.where(tokens < vocabulary, (2 * tokens + 1) / max(vocabulary, 1) - 1, 0.0)
+        wanted[..., 0] = 0.6 * np.repeat(pitch, shape[1] // tokens.shape[1], axis=1)
+        brief = feeds["brief"][row].astype(np.float64)
+        ways = np.cos(np.arange(brief.shape[1]) ** 2)
+        wanted[..., 1] = 0.3 * np.tanh(brief @ ways)[:, None]
+    return wanted
+
+
+def velocity_of(
+    z: Doubles, angle: float, context: Doubles, tail: Doubles, wanted: Doubles | float = 0.0
+) -> Doubles:
     """v = (cos(δ)·z_δ − z0) / sin(δ) of one chunk [frames, dim], for the z0 it believes in."""
     fade = 0.5 ** np.arange(1, z.shape[0] + 1)[:, None]
-    clean = np.tanh(0.9 * z + 0.8 * context + fade * tail.mean(axis=0))
+    clean = np.tanh(0.9 * z + 0.8 * context + fade * tail.mean(axis=0) + wanted)
     return np.asarray((np.cos(angle) * z - clean) / max(np.sin(angle), 0.05))

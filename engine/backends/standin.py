@@ -13,9 +13,10 @@ from typing import Literal
 
 import numpy as np
 
+from engine.backends.parrot import WORDS, Parrot, prompting_graphs, prompting_of
 from engine.backends.sine import BLOCKS, PLACE_PERIOD, TAIL_FRAMES, Outputs, Sine
 from engine.bundle import Bundle
-from engine.controls import default_controls
+from engine.controls import default_controls, prompting_controls
 from engine.errors import UsageError
 from engine.graphs import check_graphs
 from engine.session import Array, Session
@@ -26,6 +27,7 @@ from engine.spec import (
     LadderSpec,
     LatentSpec,
     Manifest,
+    PromptingSpec,
     Shape,
     StateSpec,
     TensorSpec,
@@ -56,7 +58,7 @@ class Faults:
 
 
 class StandInSession:
-    """One of the three networks as a session."""
+    """One of the networks as a session."""
 
     def __init__(
         self, graph: str, compute: Callable[[Mapping[str, Array]], Outputs], faults: Faults
@@ -105,13 +107,15 @@ class StandIn:
             "decoder": sine.decoder,
             "velocity": sine.cached_velocity if cached else sine.window_velocity,
         }
+        if bundle.manifest.prompting is not None:
+            self._graphs |= Parrot(bundle.manifest).graphs
 
     def providers(self) -> list[str]:
         """Numpy, and nothing else."""
         return ["numpy"]
 
     def session(self, graph: str) -> Session:
-        """The session of `encoder`, `decoder` or `velocity`."""
+        """The session of one graph."""
         return StandInSession(graph, self._graphs[graph], self.faults)
 
 
@@ -119,8 +123,13 @@ def bundle(
     *, kind: str = "cached", sample_rate_hz: int = 24000, channels: int = 1, dim: int = 8,
     chunk_frames: tuple[int, ...] = (16, 8), context_chunks: int = 6, steps: int = 10,
     depth: int = 1, fallback_steps: tuple[int, ...] = (6, 4, 2),
+    prompting: bool = False,
 ) -> Bundle:  # fmt: skip
-    """A bundle in memory for `StandIn`; by default of the live preset's format."""
+    """A bundle in memory for `StandIn`; by default of the live preset's format.
+
+    With `prompting` it takes prompts and has all the controls that go with them.
+    """
+    asked = prompting_of() if prompting else None
     ladder = LadderSpec(steps, depth, fallback_steps)
     frame = sample_rate_hz // 50
     decoder_states = [("phase", (1, 1)), ("level", (1, 1)), ("overlap", (1, 1, frame))]
@@ -133,8 +142,8 @@ def bundle(
         chunk_frames=chunk_frames,
         context=ContextSpec(kind, context_chunks, 0.02),
         ladder=ladder,
-        conditions=(),
-        controls=default_controls(ladder),
+        conditions=("tokens", "brief") if asked else (),
+        controls=default_controls(ladder) + (prompting_controls(asked.vocabulary) if asked else ()),
         graphs={
             "encoder": _graph(
                 "encoder", [("audio", (1, channels, "samples"))], ("latents", (1, "frames", dim))
@@ -144,13 +153,17 @@ def bundle(
                 ("audio", (1, channels, "samples")),
                 tuple(StateSpec(name, "float32", shape) for name, shape in decoder_states),
             ),
-            "velocity": (_cached if kind == "cached" else _window)(dim, context_chunks),
+            "velocity": (
+                _cached(dim, context_chunks, asked) if kind == "cached" else _window(dim)
+            ),
+            **(prompting_graphs(asked, channels, dim) if asked else {}),
         },
         files={},
+        prompting=asked,
         trained_on="nothing: it computes a sine",
     )  # fmt: skip
     check_graphs(manifest)
-    return Bundle(None, manifest, "0" * 64)
+    return Bundle(None, manifest, "0" * 64, WORDS if asked else ())
 
 
 def _graph(
@@ -164,24 +177,28 @@ def _graph(
     return GraphSpec(f"{name}.onnx", enter, leave, states)
 
 
-def _window(dim: int, chunks: int) -> GraphSpec:
+def _window(dim: int) -> GraphSpec:
     shape: Shape = (1, "window_frames", dim)
     inputs: list[tuple[str, Shape]] = [("latents", shape), ("angle", (1, "window_frames"))]
     return _graph("velocity", inputs, ("velocity", shape))
 
 
-def _cached(dim: int, chunks: int) -> GraphSpec:
-    shape: Shape = (1, "chunks", "frames", dim)
-    inputs = (
+def _cached(dim: int, chunks: int, asked: PromptingSpec | None) -> GraphSpec:
+    batch: int | str = "batch" if asked else 1
+    shape: Shape = (batch, "chunks", "frames", dim)
+    inputs = [
         TensorSpec("latents", "float32", shape),
-        TensorSpec("angle", "float32", (1, "chunks")),
+        TensorSpec("angle", "float32", (batch, "chunks")),
         TensorSpec("position", "int64", (1,)),
         TensorSpec("filled", "float32", (1, chunks)),
-    )
+    ]
+    if asked:
+        inputs.append(TensorSpec("tokens", "int64", (batch, "chunks", "tokens")))
+        inputs.append(TensorSpec("brief", "float32", (batch, "chunks", asked.brief_size)))
     states = (
-        StateSpec("keys", "float32", (BLOCKS, 1, chunks, dim), ring_axis=2),
+        StateSpec("keys", "float32", (1, BLOCKS, chunks, dim), ring_axis=2),
         StateSpec("places", "float32", (1, chunks, 2), ring_axis=1),
         StateSpec("tail", "float32", (1, TAIL_FRAMES, dim)),
     )
     outputs = (TensorSpec("velocity", "float32", shape),)
-    return GraphSpec("velocity.onnx", inputs, outputs, states, PLACE_PERIOD)
+    return GraphSpec("velocity.onnx", tuple(inputs), outputs, states, PLACE_PERIOD)

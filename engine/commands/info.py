@@ -5,15 +5,34 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Mapping
 
+from engine.backends import open_backend
+from engine.brief import FAMILIES, SCALES
 from engine.bundle import Bundle, default_bundle_path
-from engine.spec import ControlSpec, GraphSpec, Manifest
+from engine.spec import ControlSpec, GraphSpec, Manifest, PromptingSpec
 
 
 def info(given: Namespace) -> int:
-    """Verify a bundle and print its manifest for people; a broken one is a BundleError."""
+    """Verify a bundle and print its manifest for people; a broken one is a BundleError.
+
+    Where it brings golden latents, it is played and compared with them.
+    """
     bundle = Bundle.open(given.bundle or default_bundle_path())
     print("\n".join(describe(bundle)))
+    print("\n".join(["", "golden", *_table(_golden(bundle))]), flush=True)
     return 0
+
+
+def _golden(bundle: Bundle) -> dict[str, str]:
+    """How far what is made here is from what was packed; BundleError beyond the tolerance."""
+    golden = bundle.manifest.golden
+    if golden is None:
+        return {"latents": "the bundle has none to compare with"}
+    from engine.generator import golden_error
+
+    error = golden_error(bundle, open_backend("auto", bundle))
+    return {
+        "latents": f"{golden.chunks} chunks differ by {error:.2g}, allowed {golden.tolerance:g}"
+    }
 
 
 def devices(_given: Namespace) -> int:
@@ -43,6 +62,8 @@ def describe(bundle: Bundle) -> list[str]:
             "trained on": manifest.trained_on or "it does not say",
         }
     )
+    if manifest.prompting is not None:
+        lines += ["", "prompting", *_table(_prompting(bundle, manifest.prompting))]
     lines += ["", "controls", *_table({c.name: _control(c) for c in manifest.controls})]
     lines += ["", "graphs", *_table({name: _graph(g) for name, g in manifest.graphs.items()})]
     if manifest.measured:
@@ -68,7 +89,22 @@ def _music(manifest: Manifest) -> dict[str, str]:
 
 def _control(spec: ControlSpec) -> str:
     span = f"{spec.minimum:g} … {spec.maximum:g} {spec.unit}".rstrip()
-    return f"{spec.kind}, {span}, usually {spec.default:g}"
+    usual = "usually free" if spec.optional else f"usually {spec.default:g}"
+    return f"{spec.kind}, {span}, {usual}"
+
+
+def _prompting(bundle: Bundle, sizes: PromptingSpec) -> dict[str, str]:
+    """What a prompt may say, and what becomes of it."""
+    rate_hz = bundle.manifest.latent.rate_hz / sizes.token_frames
+    context_s = sizes.language_context / rate_hz
+    plain = [word for word in bundle.words if not word.startswith("<")]
+    return {
+        "words": f"{len(plain)} known: {', '.join(plain[:: max(1, len(plain) // 12)])} …",
+        "scales": ", ".join(SCALES),
+        "families": ", ".join(FAMILIES),
+        "embedding": f"{sizes.embedding} values, {sizes.codes} codes",
+        "tokens": f"{rate_hz:g} Hz of {sizes.vocabulary}; looks back {context_s:.3g} s",
+    }
 
 
 def _graph(graph: GraphSpec) -> str:

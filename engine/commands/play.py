@@ -8,9 +8,11 @@ from argparse import Namespace
 from time import monotonic
 
 from engine.commands import say
+from engine.commands.stage import Stage, stage
 from engine.commands.status import EVERY_S, StatusLine, describe
 from engine.commands.stream import SWITCH_S, open_stream
 from engine.errors import DeviceError, PerpetuoError
+from engine.generator import Block
 from engine.runner import Runner
 from engine.sinks.device import DeviceSink, find_device
 
@@ -24,10 +26,24 @@ def play(given: Namespace) -> int:
     """Play until Ctrl-C; DeviceError where there is no device, or it goes away."""
     sys.setswitchinterval(SWITCH_S)
     find_device(given.device)  # before the bundle is loaded
-    stream = open_stream(given)
+    with stage(given, open_stream(given)) as beside:
+        return _play(beside, given)
+
+
+def _play(beside: Stage, given: Namespace) -> int:
+    stream = beside.stream
     audio = stream.bundle.manifest.audio
-    runner = Runner(stream.generator, stream.controls, ring_s=given.ring, spare=stream.spare)
+
+    def note(block: Block) -> None:
+        beside.note(block)
+        beside.heard(block.audio)
+
+    runner = Runner(
+        stream.generator, stream.controls, ring_s=given.ring, on_block=note, spare=stream.spare,
+        prompts=stream.prompts,
+    )  # fmt: skip
     runner.start()
+    beside.start(runner)
     try:
         _wait_for_music(runner)
         sink = DeviceSink(audio, given.device, ring=runner.ring, controls=stream.controls)

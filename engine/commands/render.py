@@ -18,6 +18,10 @@ BAR = "{percentage:3.0f}% |{bar:30}| {n:.1f} of {total:.1f} s of music, {remaini
 
 def render(given: Namespace) -> int:
     """Write `seconds` of music; whatever ends it early, the file is whole."""
+    if given.replay is not None:
+        from engine.commands.rig import replay
+
+        return replay(given)
     if given.take and given.output.exists() and given.output.samefile(given.take):
         raise UsageError(f"{given.output} is the take itself: choose another name with -o")
     stream = open_stream(given)

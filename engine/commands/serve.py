@@ -11,8 +11,10 @@ from contextlib import suppress
 from time import monotonic
 
 from engine.commands import version
+from engine.commands.stage import Stage, stage
 from engine.commands.status import EVERY_S, StatusLine, describe
 from engine.commands.stream import SWITCH_S, Stream, open_stream
+from engine.generator import Block
 from engine.runner import Runner
 from engine.session import Floats
 from engine.sinks.config import ServeConfig
@@ -36,19 +38,37 @@ def serve(given: Namespace) -> int:
 
 async def _serve(stream: Stream, given: Namespace, monitor: Monitor | None) -> int:
     """Serve until a signal comes, and return the exit code it asks for."""
-    blocks = BlockLog()
+    with stage(given, stream) as beside:
+        return await _serve_beside(beside, given, monitor)
+
+
+async def _serve_beside(beside: Stage, given: Namespace, monitor: Monitor | None) -> int:
+    blocks, stream = BlockLog(), beside.stream
     generator = stream.generator
+
+    def note(block: Block) -> None:
+        blocks.note(block)
+        beside.note(block)
+
+    def sent(audio: Floats) -> None:
+        beside.heard(audio)
+        if monitor is not None:
+            monitor(audio)
+
     runner = Runner(
-        generator, stream.controls, ring_s=given.ring, on_block=blocks.note, spare=stream.spare
-    )
+        generator, stream.controls, ring_s=given.ring, on_block=note, spare=stream.spare,
+        prompts=stream.prompts,
+    )  # fmt: skip
     server = FeedServer(
         _config(given), ring=runner.ring, blocks=blocks, controls=stream.controls,
         status=runner.status, bundle=stream.bundle, version=version(),
-        chunk_samples=generator.chunk_samples, depth=generator.ladder.depth, monitor=monitor,
+        chunk_samples=generator.chunk_samples, depth=generator.ladder.depth, monitor=sent,
+        prompts=runner.prompts, prompted=stream.prompted,
     )  # fmt: skip
     asked = _signals()
     await server.start()
     runner.start()
+    beside.start(runner)
     print(f"perpetuo plays at {server.url} (Ctrl-C ends it)", flush=True)
     telling = asyncio.create_task(_tell(runner, stream))
     feeding = asyncio.create_task(server.run())

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from engine.backends import open_backend
 from engine.bundle import Bundle, default_bundle_path
-from engine.commands import say
+from engine.commands.wishes import read_recording, read_wishes
 from engine.controls import Controls
-from engine.errors import UsageError
 from engine.generator import Generator
-from engine.session import Floats
+from engine.prompts import Prompt, Prompts
+from engine.session import Backend, Floats
 from engine.spec import LadderSpec, Manifest
 
 SWITCH_S = 0.0005
@@ -23,34 +23,45 @@ SWITCH_S = 0.0005
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Music about to begin. `spare` makes another generator like the first."""
+    """Music about to begin. `spare` makes another generator like the first.
+
+    `prompts` embeds prompts, None where the bundle takes none; `prompted` are set already.
+    """
 
     bundle: Bundle
     generator: Generator
     controls: Controls
     take: Floats  # float32[samples, channels] at the bundle's rate; empty where there is none
     spare: Callable[[], Generator]
+    prompts: Prompts | None
+    prompted: Sequence[Prompt]
 
 
 def open_stream(given: Namespace) -> Stream:
     """Load the bundle, read the take and stand ready to go on from its end."""
     bundle = _bundle(given)
     manifest = bundle.manifest
-    _refuse_words(manifest, given.prompt)
+    wanted = read_wishes(given, manifest)
     ladder = choose_ladder(manifest.ladder, given.steps, given.depth)
     controls = Controls(manifest.controls)
     if given.steps is not None:
         controls.set("steps", ladder.steps)
+    if wanted.controls:
+        controls.update(wanted.controls)
     take = _take(given, manifest)
 
-    def make() -> Generator:
-        backend = open_backend(given.backend, bundle, threads=given.threads)
+    def make(backend: Backend | None = None) -> Generator:
+        backend = backend or open_backend(given.backend, bundle, threads=given.threads)
         return Generator(bundle, backend, ladder=ladder, seed=given.seed, chunk_frames=given.chunk)
 
-    generator = make()
+    backend = open_backend(given.backend, bundle, threads=given.threads)
+    prompts = Prompts(bundle, backend) if manifest.prompting else None
+    if prompts is not None and wanted.prompts:
+        controls.set_prompt(prompts.embed(wanted.prompts))
+    generator = make(backend)
     if take.shape[0]:
         generator.prime(take)
-    return Stream(bundle, generator, controls, take, make)
+    return Stream(bundle, generator, controls, take, make, prompts, wanted.prompts)
 
 
 def choose_ladder(usual: LadderSpec, steps: int | None, depth: int | None) -> LadderSpec:
@@ -65,25 +76,12 @@ def _bundle(given: Namespace) -> Bundle:
     if given.backend == "standin" and given.bundle is None:
         from engine.backends import standin
 
-        return standin.bundle()
+        return standin.bundle(prompting=True)
     return Bundle.open(given.bundle or default_bundle_path())
-
-
-def _refuse_words(manifest: Manifest, prompt: str | None) -> None:
-    if prompt is not None and "tokens" not in manifest.conditions:
-        raise UsageError(
-            f"bundle {manifest.name} {manifest.version} takes no words yet: leave --prompt out, "
-            "or start from a recording with --from"
-        )
 
 
 def _take(given: Namespace, manifest: Manifest) -> Floats:
     audio = manifest.audio
     if given.take is None:
         return np.zeros((0, audio.channels), np.float32)
-    from engine.takes import read_take
-
-    take = read_take(given.take, audio.sample_rate_hz, audio.channels)
-    for note in take.notes:
-        say(f"{given.take}: {note}")
-    return take.audio
+    return read_recording(given.take, manifest)

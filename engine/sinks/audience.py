@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from websockets.asyncio.server import ServerConnection, broadcast
 
 from engine.sinks.feed import Packet
+from engine.sinks.prompting import Prompting
 from engine.wire.limits import Backlog, Verdict
+from engine.wire.messages import encode
 from engine.wire.native import Session
 from engine.wire.packets import Codec, Flag
 
@@ -22,6 +24,7 @@ class Listener:
     session: Session
     backlog: Backlog
     codec: Codec | None = None
+    prompts_told: int = 0
 
     def say(self, message: str | bytes) -> None:
         """Send without waiting; what does not go out at once is in the send buffer."""
@@ -83,14 +86,26 @@ class Audience:
 
     def tell(self, message: str) -> None:
         """Send a text to all who are fed and not behind."""
-        broadcast(
-            [
-                listener.connection
-                for listener in self
-                if listener.codec is not None and not listener.backlog.skipped_s
-            ],
-            message,
-        )
+        broadcast([listener.connection for listener in self._reachable()], message)
+
+    def tell_prompts(self, prompting: Prompting) -> None:
+        """Send the present prompts to those who do not know them yet; who is behind waits."""
+        unaware = [
+            listener for listener in self._reachable() if listener.prompts_told != prompting.changes
+        ]
+        if not unaware:
+            return
+        message = encode("prompts", prompts=prompting.fields())
+        broadcast([listener.connection for listener in unaware], message)
+        for listener in unaware:
+            listener.prompts_told = prompting.changes
+
+    def _reachable(self) -> list[Listener]:
+        return [
+            listener
+            for listener in self
+            if listener.codec is not None and not listener.backlog.skipped_s
+        ]
 
     def _may_send(self, listener: Listener, codec: Codec) -> bool:
         buffered_s = listener.buffered_bytes / (self._values_hz * codec.sample_bytes)

@@ -18,7 +18,6 @@ from engine.controls import ControlSnapshot
 from engine.hands import Hands
 from engine.ring import AudioRing
 from engine.session import Floats
-from engine.spec import ControlSpec
 from engine.wire.packets import Codec, Flag, PacketHeader, encode_packet
 
 MARKS = 256
@@ -185,19 +184,23 @@ class Feed:
         """Where a sample of the music lies in the feed, unless the ring runs dry before."""
         return self.position + music_sample - self.ring.read_samples
 
-    def heard_at(self, control: ControlSpec, newest_index: int | None, chunk_samples: int) -> int:
-        """Sample of the feed from which a control that is set now will be heard, at the earliest.
+    def heard_at(
+        self, reach: str, newest_index: int | None, chunk_samples: int, taking: int = 0
+    ) -> int:
+        """Sample of the feed from which a control that is set now will be heard.
 
-        Hands act on the next packet; `hold` on the next block of the ring; ideas on the next
-        chunk to enter the window, one behind `newest_index`, the newest that is there by now.
-        Finished chunks follow the last block of the ring, one after the other.
+        A `hand` acts on the next packet; `hold` on the next block of the ring; an `idea` on the
+        next chunk to enter the window, one behind `newest_index`, the newest that is there by now.
+        Finished chunks follow the last block of the ring, one after the other. A tick under way
+        has taken its ideas already: then `taking` is how many chunks are in flight in it, the
+        newest of which may not have been seen yet. Music held meanwhile comes on top.
         """
-        if control.kind == "hand" and control.name != "hold":
+        if reach == "hand":
             return self.position
         last = self.blocks.last
         ahead = 0
-        if control.kind == "idea" and last is not None and newest_index is not None:
-            ahead = max(0, newest_index - last.index)
+        if reach == "idea" and last is not None and newest_index is not None:
+            ahead = max(0, newest_index - last.index, taking)
         return self.to_feed(self.ring.written_samples + ahead * chunk_samples)
 
     def sounding(self) -> Mark | None:

@@ -29,6 +29,7 @@ HELP = {
     "cover_blocks_total": "blocks of held music, for whatever reason",
     "workers_replaced_total": "workers given up after three troubles in a row",
     "messages_total": "messages received",
+    "prompt_changes_total": "changes of the prompts",
     "listeners_gone_total": "connections ended by the server",
     "refused_total": "connections refused",
 }

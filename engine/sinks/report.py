@@ -13,10 +13,11 @@ from engine.controls import Controls
 from engine.sinks.audience import Audience
 from engine.sinks.feed import Feed, Pacer
 from engine.sinks.metrics import Values
+from engine.sinks.prompting import Prompting
 from engine.window import Rungs
-from engine.wire.messages import encode, server_hello
+from engine.wire.messages import CHOICES, MessageId, encode, server_hello
 from engine.wire.native import SUBPROTOCOL
-from engine.wire.packets import VERSION
+from engine.wire.packets import VERSION, Codec
 
 
 class EngineStatus(Protocol):
@@ -41,6 +42,8 @@ class EngineStatus(Protocol):
     @property
     def real_time_factor(self) -> float: ...
     @property
+    def busy(self) -> bool: ...
+    @property
     def steps(self) -> int: ...
     @property
     def rungs(self) -> Rungs: ...
@@ -52,6 +55,7 @@ class Report:
     def __init__(
         self, *, bundle: Bundle, version: str, controls: Controls, feed: Feed, audience: Audience,
         pacer: Pacer, chunk_samples: int, depth: int, packet_samples: int, token_required: bool,
+        prompting: Prompting,
     ) -> None:  # fmt: skip
         manifest = bundle.manifest
         self.refused: Counter[str] = Counter()
@@ -75,6 +79,7 @@ class Report:
         self._audience = audience
         self._pacer = pacer
         self._token_required = token_required
+        self._prompting = prompting
 
     def hello(self) -> str:
         """The first message of a connection."""
@@ -87,9 +92,17 @@ class Report:
             window=self._window,
             bundle=self._bundle,
             controls=self._control_list(),
+            prompting=self._prompting.limits(),
             revision=now.revision,
             position=self._feed.position,
         )
+
+    def start(self, codec: Codec, message_id: MessageId) -> str:
+        """The answer to a listener's hello: where its feed begins, and the present prompts."""
+        return encode(
+            "start", id=message_id, codec=codec.label, position=self._feed.position,
+            sequence=self._feed.sequence, prompts=self._prompting.fields(),
+        )  # fmt: skip
 
     def state(self, status: EngineStatus) -> str:
         """The state of feed and engine, a few times a second."""
@@ -133,6 +146,7 @@ class Report:
             "window": self._window,
             "bundle": self._bundle,
             "controls": self._control_list(),
+            "prompting": self._prompting.limits(),
             "listeners": self._audience.fed,
         }
 
@@ -166,6 +180,7 @@ class Report:
             "cover_blocks_total": status.cover_blocks,
             "workers_replaced_total": status.workers_replaced,
             "messages_total": self.messages,
+            "prompt_changes_total": self._prompting.changes,
             "listeners_gone_total": self._audience.gone,
             "refused_total": self.refused,
         }
@@ -173,7 +188,10 @@ class Report:
     def _control_list(self) -> list[dict[str, object]]:
         values = self._controls.snapshot().values
         specs = self._controls.specs.items()
-        return [asdict(spec) | {"value": values[name]} for name, spec in specs]
+        return [
+            asdict(spec) | {"choices": CHOICES.get(name), "value": values[name]}
+            for name, spec in specs
+        ]
 
     def _ms(self, samples: int) -> float:
         return round(1000 * samples / self._rate_hz, 1)

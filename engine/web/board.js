@@ -1,19 +1,14 @@
 // The controls, built from the list in the server's hello, and the figures below them.
 
+import { BUTTONS, button, choice, create, dial, entry, slider, toggle } from "./widgets.js";
+
 const element = (id) => document.getElementById(id);
 const EVERY_MS = 60;
 const OWN_MS = 800;
-const FADE_S = 4;
-
-// Hands that are buttons: what they are called, their key, and what they are set to.
-const BUTTONS = {
-  hold: { label: "Hold", key: "h", on: 1, hint: "keep the present music going" },
-  fade: { label: "Fade", key: "f", on: FADE_S, hint: `fade out in ${FADE_S} s; again: come back` },
-  mute: { label: "Mute", key: "m", on: 1, hint: "silence; the music goes on unheard" },
-  panic: { label: "Panic", key: "p", on: 1, hint: "silence, at once; again: come back" },
-};
-
-const LABELS = { gain_db: "Gain", seed: "Seed", steps: "Passes", temperature: "Temperature" };
+const ANSWER_MS = 3000;
+const ERROR_MS = 8000;
+const PLACES = ["hand-buttons", "hand-sliders", "key", "motion", "instruments", "idea-sliders", "more-sliders"];
+const FIELDSETS = ["hands", "asking", "ideas"];
 
 export class Board {
   /** `set(name, value)` asks the server. */
@@ -23,14 +18,18 @@ export class Board {
     this.figures = new Map();
   }
 
-  build(specs) {
-    for (const id of ["hand-buttons", "hand-sliders", "idea-sliders"]) element(id).replaceChildren();
+  /** `prompting` is that of the hello: null where nothing takes prompts. */
+  build(specs, prompting) {
+    for (const id of PLACES) element(id).replaceChildren();
+    for (const { timer } of this.controls.values()) clearTimeout(timer);
     this.controls.clear();
+    document.body.dataset.prompting = prompting !== null;
+    element("asking").hidden = prompting === null;
+    element("more").hidden = prompting === null;
     const buttons = Object.keys(BUTTONS);
     const rank = (spec) => (buttons.indexOf(spec.name) + 1 || 99);
     for (const spec of [...specs].sort((a, b) => rank(a) - rank(b))) {
-      const make = BUTTONS[spec.name] ? button : spec.maximum > 1e6 ? entry : slider;
-      const parent = make === button ? "hand-buttons" : spec.kind === "hand" ? "hand-sliders" : "idea-sliders";
+      const [make, parent] = placed(spec, prompting !== null);
       const control = make(spec, (value) => this.ask(spec.name, value));
       element(parent).append(control.element);
       control.show(spec.value);
@@ -39,7 +38,7 @@ export class Board {
   }
 
   enable(enabled) {
-    element("hands").disabled = element("ideas").disabled = !enabled;
+    for (const id of FIELDSETS) element(id).disabled = !enabled;
   }
 
   /** Ask at most every 60 ms for each control, for the newest value. */
@@ -66,9 +65,14 @@ export class Board {
     if (name && !element("hands").disabled) this.controls.get(name)?.press();
   }
 
+  /** Say how something went; where there is little room it is shown for a while only. */
   answer(text, isError = false) {
-    element("answer").textContent = text;
-    element("answer").dataset.mood = isError ? "bad" : "";
+    const line = element("answer");
+    line.textContent = text;
+    line.dataset.mood = isError ? "bad" : "";
+    line.dataset.fresh = true;
+    clearTimeout(this.fading);
+    this.fading = setTimeout(() => (line.dataset.fresh = false), isError ? ERROR_MS : ANSWER_MS);
   }
 
   /** Figures by name: a text, or a text and a mood ("", "warn", "bad"). */
@@ -91,70 +95,11 @@ export class Board {
   }
 }
 
-function create(tag, properties = {}) {
-  return Object.assign(document.createElement(tag), properties);
-}
-
-function button(spec, ask) {
-  const { label, key, on, hint } = BUTTONS[spec.name];
-  const made = create("button", { type: "button", textContent: label, title: `${hint} (${key.toUpperCase()})` });
-  made.dataset.hand = spec.name;
-  made.setAttribute("aria-keyshortcuts", key);
-  const show = (value) => made.setAttribute("aria-pressed", value > 0);
-  const press = () => {
-    const pressed = made.getAttribute("aria-pressed") === "true";
-    show(pressed ? 0 : on);
-    ask(pressed ? 0 : on);
-  };
-  made.addEventListener("click", press);
-  return { element: made, show, press };
-}
-
-function slider(spec, ask) {
-  const { row, label, output } = labelled(spec);
-  const step = spec.whole ? 1 : (spec.maximum - spec.minimum) / 200;
-  const input = create("input", { type: "range", id: label.htmlFor, min: spec.minimum, max: spec.maximum, step });
-  const show = (value) => {
-    input.value = value;
-    output.textContent = format(spec, Number(value));
-    input.setAttribute("aria-valuetext", output.textContent);
-    const share = (value - spec.minimum) / (spec.maximum - spec.minimum);
-    input.style.setProperty("--share", `${100 * share}%`);
-  };
-  const choose = (value) => (show(value), ask(Number(value)));
-  input.addEventListener("input", () => choose(input.value));
-  input.addEventListener("dblclick", () => choose(spec.default));
-  row.append(label, output, input);
-  return { element: row, show };
-}
-
-function entry(spec, ask) {
-  const { row, label } = labelled(spec);
-  const input = create("input", { type: "number", id: label.htmlFor, min: spec.minimum, max: spec.maximum, step: 1 });
-  const dice = create("button", { type: "button", textContent: "New" });
-  dice.setAttribute("aria-label", `New ${label.textContent.toLowerCase()} by chance`);
-  dice.addEventListener("click", () => {
-    input.value = Math.floor(Math.random() * 100_000);
-    ask(Number(input.value));
-  });
-  input.addEventListener("change", () => ask(Number(input.value)));
-  const pair = create("div", { className: "entry" });
-  pair.append(input, dice);
-  row.append(label, pair);
-  const show = (value) => {
-    if (document.activeElement !== input) input.value = value;
-  };
-  return { element: row, show };
-}
-
-function labelled(spec) {
-  const id = `control-${spec.name}`;
-  const label = create("label", { htmlFor: id, textContent: LABELS[spec.name] ?? spec.name });
-  return { row: create("div", { className: "slider" }), label, output: create("output", { htmlFor: id }) };
-}
-
-function format(spec, value) {
-  const digits = spec.whole ? 0 : spec.maximum - spec.minimum > 10 ? 1 : 2;
-  const sign = spec.unit === "dB" && value > 0 ? "+" : "";
-  return `${sign}${value.toFixed(digits)} ${spec.unit}`.trim();
+/** How a control looks, and where it stands. */
+function placed(spec, prompting) {
+  if (BUTTONS[spec.name]) return [button, "hand-buttons"];
+  if (spec.kind === "hand") return [slider, "hand-sliders"];
+  if (spec.choices) return [choice, "key"];
+  if (spec.optional) return spec.whole && spec.maximum === 1 ? [toggle, "instruments"] : [dial, "motion"];
+  return [spec.maximum > 1e6 ? entry : slider, prompting ? "more-sliders" : "idea-sliders"];
 }

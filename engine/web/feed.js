@@ -78,9 +78,18 @@ export class Feed {
 
   /** Ask for a control; resolves with the acknowledgement, or rejects with the typed error. */
   set(name, value) {
+    return this.ask({ type: "set", name, value });
+  }
+
+  /** Ask for these prompts instead of those before, in the same way. */
+  prompt(prompts) {
+    return this.ask({ type: "prompts", prompts });
+  }
+
+  ask(message) {
     const id = this.nextId++;
     return new Promise((resolve, reject) => {
-      if (!this.say({ type: "set", id, name, value })) return reject(new Error("not connected"));
+      if (!this.say({ ...message, id })) return reject(new Error("not connected"));
       this.asked.set(id, { resolve, reject });
     });
   }
@@ -102,7 +111,7 @@ export class Feed {
     if (message.type === "hello") this.greet(message);
     else if (message.type === "start") this.attempt = 0;
     else if (message.type === "ack") this.settle(message, "resolve", message);
-    else if (message.type === "error") this.settle(message, "reject", new Error(message.message));
+    else if (message.type === "error") this.settle(message, "reject", Object.assign(new Error(message.message), { code: message.code }));
     this.on.message(message);
   }
 

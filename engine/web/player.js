@@ -2,11 +2,13 @@
 
 import { Board } from "./board.js";
 import { Feed } from "./feed.js";
+import { Prompts } from "./prompts.js";
 import { Ring } from "./ring.js";
 import { Meter, Spectrogram } from "./scope.js";
 
 const element = (id) => document.getElementById(id);
 const DESCRIBE_MS = 4000;
+const SUPERSEDED = "superseded";
 const TRIM_SHOWN = 5e-4;
 const SILENT = { playing: false, position: null, peak: 0, rms: 0, underruns: 0, played: 0, fillMs: 0, targetMs: 0 };
 
@@ -15,7 +17,10 @@ class Page {
     this.ring = new Ring(element("ring"));
     this.meter = new Meter(element("meter"));
     this.spectrogram = new Spectrogram(element("spectrogram"));
-    this.board = new Board((name, value) => this.set(name, value));
+    this.board = new Board((name, value) => this.ask(name, (feed) => feed.set(name, value)));
+    this.prompts = new Prompts(element("prompts"), element("add-prompt"), (prompts) =>
+      this.ask("prompts", (feed) => feed.prompt(prompts)),
+    );
     this.stats = SILENT;
     this.reported = this.drawn = performance.now();
     this.received = 0;
@@ -35,7 +40,7 @@ class Page {
     const info = await (await fetch("info")).json();
     element("bundle").textContent = `${info.bundle.name} ${info.bundle.version}`;
     this.ring.layout(info.window, info.audio.sample_rate_hz);
-    this.board.build(info.controls);
+    this.board.build(info.controls, info.prompting);
     this.info = info;
   }
 
@@ -131,7 +136,7 @@ class Page {
   greet(hello) {
     this.prepare(hello.audio);
     this.ring.layout(hello.window, this.rate);
-    this.board.build(hello.controls);
+    this.board.build(hello.controls, hello.prompting);
     this.unheard = [];
   }
 
@@ -147,7 +152,9 @@ class Page {
       this.state = message;
       this.ring.update(message);
       this.board.update(message.controls);
-    } else if (message.type === "error") {
+    } else if (message.type === "start" || message.type === "prompts") {
+      this.prompts.update(message.prompts);
+    } else if (message.type === "error" && message.id === null) {
       this.board.answer(message.message, true);
     }
   }
@@ -174,23 +181,23 @@ class Page {
 
   // ---- what people do -----------------------------------------------------------------------
 
-  async set(name, value) {
+  async ask(name, send) {
     const asked = performance.now();
     try {
-      const { heard_at: at } = await this.feed.set(name, value);
+      const { heard_at: at } = await send(this.feed);
       this.unheard = this.unheard.filter((other) => other.name !== name);
       this.unheard.push({ name, asked, at });
       this.unheard.sort((a, b) => a.at - b.at);
     } catch (problem) {
-      this.board.answer(problem.message, true);
+      if (problem.code !== SUPERSEDED) this.board.answer(problem.message, true);
     }
   }
 
   key(event) {
     if (event.metaKey || event.ctrlKey || event.altKey || event.repeat) return;
-    if (event.target.matches("input")) return;
+    if (event.target.matches("input, select")) return;
     if (event.key !== " ") return this.board.key(event.key.toLowerCase());
-    if (event.target.matches("button")) return;
+    if (event.target.matches("button, summary")) return;
     event.preventDefault();
     this.toggle();
   }

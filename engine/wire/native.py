@@ -10,37 +10,31 @@ out. docs/protocol.md tells the same protocol to the people at the other end.
     GREETING   set       error hello_first                        same
     LISTENING  set       SetControl; the shell answers with
                          `acknowledge` or `refuse`                same
+    LISTENING  prompts   SetPrompts, answered in the same way     same
     both       ping      pong                                     same
     both       unknown   nothing                                  same
     both       garbage   error malformed                          same
     both       > 64 KiB  Close 1009                               CLOSED
 
 A listener over its rate is told `rate_limited` once a second. Meanwhile the newest value of each
-control is kept for `poll` to set; everything else it sends is dropped.
+control and the newest prompts are kept for `poll` to set; everything else it sends is dropped.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from engine.spec import ControlSpec
+from engine.wire.actions import Action, Close, Send, SetControl, SetPrompts, Start
 from engine.wire.limits import TokenBucket
-from engine.wire.messages import (
-    MAX_MESSAGE_BYTES,
-    MessageId,
-    TypedError,
-    encode,
-    parse,
-    read_codec,
-    read_id,
-    read_value,
-    too_big,
-)
-from engine.wire.packets import VERSION, Codec
+from engine.wire.messages import MAX_MESSAGE_BYTES, MessageId, TypedError, encode
+from engine.wire.packets import VERSION
+from engine.wire.requests import parse, read_codec, read_id, read_prompts, read_value, too_big
 
 SUBPROTOCOL = "perpetuo.v1"
 
@@ -48,42 +42,6 @@ CLOSE_TOO_BIG = 1009
 CLOSE_BAD_TOKEN = 4401
 CLOSE_BAD_VERSION = 4406
 CLOSE_NO_HELLO = 4408
-
-
-@dataclass(frozen=True)
-class Send:
-    """Send this text message."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Start:
-    """Begin to feed audio in this codec."""
-
-    codec: Codec
-    id: MessageId
-
-
-@dataclass(frozen=True)
-class SetControl:
-    """Set a control, then answer with `acknowledge` or `refuse`."""
-
-    name: str
-    value: float
-    id: MessageId
-
-
-@dataclass(frozen=True)
-class Close:
-    """Close the connection with this code, `after_s` from now."""
-
-    code: int
-    reason: str
-    after_s: float = 0.0
-
-
-Action = Send | Start | SetControl | Close
 
 
 @dataclass(frozen=True)
@@ -103,17 +61,6 @@ class _State(Enum):
     CLOSED = "closed"
 
 
-def acknowledge(done: SetControl, revision: int, heard_at: int) -> Send:
-    """Say that a control made `revision` and sounds from the sample `heard_at` on."""
-    fields = {"id": done.id, "name": done.name, "value": done.value}
-    return Send(encode("ack", **fields, revision=revision, heard_at=heard_at))
-
-
-def refuse(done: SetControl, reason: str) -> Send:
-    """Say that the engine would not take a control, and why."""
-    return Send(TypedError("bad_control", reason, done.id).encode())
-
-
 class Session:
     """One listener, from its first message to its last. Not thread-safe."""
 
@@ -121,18 +68,23 @@ class Session:
         self,
         *,
         opened_s: float,
-        controls: Collection[str],
+        controls: Mapping[str, ControlSpec],
+        recordings: int | None = None,
         token: str | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """A connection opened at `opened_s` that may set `controls`, if it knows `token`."""
+        """A connection opened at `opened_s` that may set `controls`, if it knows `token`.
+
+        `recordings` is how many recordings a prompt may name; None where nothing takes prompts.
+        """
         self._opened_s = opened_s
         self._controls = controls
+        self._recordings = recordings
         self._token = token
         self._limits = limits or Limits()
         self._state = _State.GREETING
         self._bucket = TokenBucket(self._limits.messages_hz, self._limits.burst)
-        self._parked: dict[str, SetControl] = {}
+        self._parked: dict[str | None, SetControl | SetPrompts] = {}  # None: the prompts
         self._noticed_s: float | None = None
         self.limited = False
         """True while this listener sends more than it may: read it slowly."""
@@ -165,8 +117,8 @@ class Session:
         match fields["type"]:
             case "hello":
                 return self._hello(fields, message_id)
-            case "set":
-                return [self._set_control(fields, message_id)]
+            case "set" | "prompts":
+                return [self._change(fields, message_id)]
             case "ping":
                 return [Send(encode("pong", id=message_id))]
             case _:
@@ -186,16 +138,24 @@ class Session:
         self._state = _State.LISTENING
         return [Start(codec, message_id)]
 
-    def _set_control(self, fields: Mapping[str, Any], message_id: MessageId) -> SetControl:
+    def _change(self, fields: Mapping[str, Any], message_id: MessageId) -> SetControl | SetPrompts:
         if self._state is _State.GREETING:
-            raise TypedError("hello_first", "say hello before setting controls", message_id)
+            raise TypedError("hello_first", "say hello before setting anything", message_id)
+        if fields["type"] == "set":
+            return self._set_control(fields, message_id)
+        if self._recordings is None:
+            raise TypedError("no_prompting", "this bundle takes no prompts", message_id)
+        return SetPrompts(read_prompts(fields, self._recordings, message_id), message_id)
+
+    def _set_control(self, fields: Mapping[str, Any], message_id: MessageId) -> SetControl:
         name = fields.get("name")
         if not isinstance(name, str) or name not in self._controls:
             known = ", ".join(sorted(self._controls))
             raise TypedError(
                 "bad_control", f"no control of that name; there are {known}", message_id
             )
-        return SetControl(name, read_value(fields, message_id), message_id)
+        value = read_value(fields, self._controls[name], message_id)
+        return SetControl(name, value, message_id)
 
     def _over_rate(self, message: str | bytes, now_s: float) -> list[Action]:
         self.limited = True
@@ -203,18 +163,19 @@ class Session:
         with suppress(TypedError):
             fields = parse(message)
             message_id = read_id(fields)
-            if fields["type"] == "set":
-                self._park(self._set_control(fields, message_id))
+            if fields["type"] in ("set", "prompts"):
+                self._park(self._change(fields, message_id))
         if self._noticed_s is not None and now_s - self._noticed_s < self._limits.notice_s:
             return []
         self._noticed_s = now_s
         rate = f"over {self._limits.messages_hz:g} messages a second"
-        text = f"{rate}: the newest value of each control is kept, the rest is dropped"
+        text = f"{rate}: the newest of each control and of the prompts is kept"
         return [Send(TypedError("rate_limited", text, message_id).encode())]
 
-    def _park(self, wanted: SetControl) -> None:
-        self._parked.pop(wanted.name, None)
-        self._parked[wanted.name] = wanted
+    def _park(self, wanted: SetControl | SetPrompts) -> None:
+        name = wanted.name if isinstance(wanted, SetControl) else None
+        self._parked.pop(name, None)
+        self._parked[name] = wanted
 
     def _knows_token(self, given: object) -> bool:
         if self._token is None:

@@ -1,0 +1,197 @@
+"""`python -m bench.drift`: how far prompted streams are from held-out music, minute by minute.
+
+Every stream is asked for the style of one held-out song and left alone. Its Fréchet distance to
+other held-out songs is measured in the first 44 s of each minute that is looked at, beside the
+anchors of the same size: those held-out songs themselves, and their copies by the autoencoder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from bench import machine
+from bench.asks import Wish
+from bench.continuity import oddness
+from bench.features import embed_all
+from bench.frechet import LEAST_SONGS, Scale, distances
+from bench.markdown import Row, table
+from bench.material import Excerpt, held_out
+from bench.playing import Player
+from bench.report import plain, to_json
+from bench.spectra import Array
+from bench.steering import Steerer
+from bench.verdict import Check
+from engine.backends import BACKENDS, open_backend
+from engine.backends.standin import bundle as standin_bundle
+from engine.bundle import Bundle, default_bundle_path
+from engine.cli import Parser
+from engine.controls import Controls
+from engine.errors import PerpetuoError
+from engine.generator import Generator
+
+STRETCH_S = 44.0
+MINUTE_S = 60.0
+ANCHOR, COPY = "held-out", "autoencoder"
+LOOKS = 6
+GOALS = {"distance": 2.0, "drift": 0.2}
+"""Greatest distance in anchors, and greatest growth of it from the first minute to the last."""
+
+
+def looked_at(minutes: int) -> list[int]:
+    """Up to 6 minutes, numbered from 1, the first and the last among them."""
+    return sorted({round(place) for place in np.geomspace(1, minutes, min(LOOKS, minutes))})
+
+
+class Streams:
+    """Prompted streams of one bundle, heard minute by minute; only their features are kept."""
+
+    def __init__(self, bundle: Bundle, steerer: Steerer, minutes: list[int]) -> None:
+        self._steerer = steerer
+        self._bundle = bundle
+        self._minutes = minutes
+
+    def hear(self, wish: Wish, seed: int, generator: Generator, bar: tqdm) -> dict[int, Array]:
+        """Features [clips, 82] of each minute that is looked at."""
+        controls = Controls(self._bundle.manifest.controls)
+        self._steerer.ask(controls, wish)
+        rate_hz, found = self._steerer.rate_hz, {}
+        for minute in range(1, self._minutes[-1] + 1):
+            seconds = STRETCH_S if minute == self._minutes[-1] else MINUTE_S
+            audio = self._steerer.play(generator, controls, seconds)
+            if minute in self._minutes:
+                found[minute] = embed_all([audio[: round(STRETCH_S * rate_hz)]], rate_hz)[0]
+            bar.update()
+        return found
+
+
+def growth(reference: Sequence[Array], first: Sequence[Array], last: Sequence[Array]) -> float:
+    """How much further the last minute is than the first, as a share."""
+    found = distances(reference, {"first": first, "last": last})
+    return found["last"] / found["first"] - 1.0
+
+
+def jackknife(reference: Sequence[Array], first: Sequence[Array], last: Sequence[Array]) -> float:
+    """Standard error of `growth`, by leaving out one song and stream at a time."""
+    songs = range(len(reference))
+    sides = (reference, first, last)
+    each = [growth(*([side[i] for i in songs if i != out] for side in sides)) for out in songs]
+    return float(np.sqrt((len(each) - 1) * np.var(each)))
+
+
+def measure(
+    reference: Sequence[Array], anchors: dict[str, list[Array]], heard: Sequence[dict[int, Array]]
+) -> dict[str, Any]:
+    """Distances of anchors and minutes, and the two figures that have a goal."""
+    minutes = {f"minute {minute}": [each[minute] for each in heard] for minute in heard[0]}
+    found = distances(reference, {**anchors, **minutes})
+    scale = Scale.of(np.concatenate(reference))
+    sides = [minutes[f"minute {minute}"] for minute in (min(heard[0]), max(heard[0]))]
+    return {
+        "songs": len(reference),
+        "clips": sum(map(len, reference)),
+        "enough_songs": len(reference) >= LEAST_SONGS,
+        "distances": found,
+        "oddness": {
+            name: oddness(scale.apply(np.concatenate(songs)))
+            for name, songs in {**anchors, **minutes}.items()
+        },
+        "distance": found["minute 1"] / found[ANCHOR],
+        "drift": growth(reference, *sides),
+        "drift_error": jackknife(reference, *sides),
+    }
+
+
+def page(report: dict[str, Any]) -> str:
+    """The report, plain, in Markdown."""
+    bundle, anchor = report["bundle"], report["distances"][ANCHOR]
+    rows: list[Row] = [
+        (name, value, value / anchor, report["oddness"][name])
+        for name, value in report["distances"].items()
+    ]
+    checks = [Check(name, report[name], goal, goal) for name, goal in GOALS.items()]
+    verdicts: list[Row] = [
+        (check.name, check.value, check.must, "met" if check.must_met else "MISSED")
+        for check in checks
+    ]
+    quotable = "" if report["enough_songs"] else " **Too few songs to quote.**"
+    return "\n\n".join([
+        f"# Prompted streams of bundle {bundle['name']} ({bundle['hash'][:12]}) over time, "
+        f"revision {report['revision']}, backend {report['backend']}",
+        f"{report['clips']} clips of 2 s from {report['songs']} songs or streams on every side. "
+        f"Drift ± {report['drift_error']:.2g}.{quotable}",
+        table(("figure", "measured", "goal", ""), verdicts),
+        table(("against held-out songs", "Fréchet distance", "in anchors", "oddness"), rows),
+    ]) + "\n"  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    shaped = Parser(prog="python -m bench.drift", description=__doc__)
+    shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
+    shaped.add_argument("--backend", choices=BACKENDS, default="auto")
+    shaped.add_argument("--data", type=Path, required=True, help="prepared folder")
+    shaped.add_argument("--split", choices=("valid", "all"), default="valid")
+    shaped.add_argument("--streams", type=int, default=LEAST_SONGS)
+    shaped.add_argument("--minutes", type=int, default=10, help="that each stream plays")
+    shaped.add_argument("--out", type=Path, default=Path("runs/drift"))
+    shaped.add_argument("--threads", type=int, default=1, help="of the backend")
+    return shaped
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the report; 0, or the error's code."""
+    try:
+        return _report(parser().parse_args(argv))
+    except PerpetuoError as error:
+        print(f"drift: {error}", file=sys.stderr)
+        return error.exit_code
+    except (ValueError, OSError) as error:
+        print(f"drift: {error}", file=sys.stderr)
+        return 2
+
+
+def _report(options: argparse.Namespace) -> int:
+    standin = options.backend == "standin"
+    bundle = standin_bundle(prompting=True) if standin else Bundle.open(options.bundle)
+    backend = open_backend(options.backend, bundle, threads=options.threads)
+    player, steerer = Player(bundle, backend), Steerer(bundle, backend)
+    rate_hz, minutes = player.rate_hz, looked_at(options.minutes)
+    material = held_out(options.data, options.split, options.streams, 0.0, STRETCH_S, rate_hz)
+    streams = Streams(bundle, steerer, minutes)
+    with tqdm(total=len(material.prompted) * minutes[-1], unit="min", disable=None) as bar:
+        heard = [
+            streams.hear(Wish(song.style), seed, Generator(bundle, backend, seed=seed), bar)
+            for seed, song in enumerate(material.prompted)
+        ]
+    anchors = {
+        ANCHOR: _truths(material.prompted),
+        COPY: [player.copy(song.truth) for song in material.prompted],
+    }
+    reference = embed_all(_truths(material.reference), rate_hz)
+    report = plain({
+        "benchmark": "drift",
+        "revision": machine.revision(),
+        "bundle": {"name": bundle.manifest.name, "hash": bundle.hash},
+        "backend": backend.name,
+        **measure(reference, {k: embed_all(v, rate_hz) for k, v in anchors.items()}, heard),
+    })  # fmt: skip
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "drift.json").write_text(to_json(report, 1) + "\n", encoding="utf-8")
+    (options.out / "drift.md").write_text(page(report), encoding="utf-8")
+    print(page(report))
+    return 0
+
+
+def _truths(songs: Sequence[Excerpt]) -> list[Array]:
+    return [song.truth for song in songs]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""The performer's rig around a stream: `serve` and `play` with it, `render --replay` after it."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from tqdm import tqdm
+
+from engine.bundle import Bundle
+from engine.commands import say
+from engine.commands.stream import Stream, open_stream
+from engine.errors import UsageError
+from engine.generator import Block
+from engine.prompts import Prompt
+from engine.rig.desk import Desk
+from engine.rig.flight import FlightLog, NotedControls, header_of, take_print
+from engine.rig.ports import Announcement, MidiPort, OscPort
+from engine.rig.recorder import Recorder
+from engine.rig.replay import check_flight, read_flight
+from engine.rig.replay import replay as blocks_of
+from engine.rig.shell import Around, Rig
+from engine.rig.show import Show, load_show
+from engine.runner import Runner
+from engine.session import Floats
+from engine.sinks.file import FileSink
+
+BAR = "{percentage:3.0f}% |{bar:30}| {n:.1f} of {total:.1f} s of music, {remaining} left"
+
+
+class Rigging:
+    """A rig and all its ports, around a stream that is about to play.
+
+        with Rigging(given, stream) as rigging:
+            stream = rigging.stream           # its generator and controls are the logged ones
+            runner = Runner(…, on_block=rigging.note)
+            rigging.start(runner)             # and rigging.heard(audio) with all that is sent
+
+    What cannot be opened is a PerpetuoError of one line, and then nothing stays open.
+    """
+
+    def __init__(self, given: Namespace, stream: Stream) -> None:
+        manifest = stream.bundle.manifest
+        show, notes = load_show(given.show) if given.show else (Show(), [])
+        for note in notes:
+            say(note)
+        self.flight: FlightLog | None = None
+        self.stream = stream
+        self._folder, self._record = _recording(given.record)
+        self._ahead = (stream.generator.ladder.depth - 1) * stream.generator.chunk_samples
+        self._open = ExitStack()
+        self.recorder = Recorder(manifest.audio)
+        with ExitStack() as opened:
+            if given.flight:
+                self._log_flight(given, opened)
+            rate_hz = manifest.audio.sample_rate_hz
+            self.desk = Desk(
+                self.stream.controls, rate_hz, show=show, show_path=given.show,
+                embed=_embed(self.stream),
+            )  # fmt: skip
+            osc = OscPort(given.osc_host, given.osc) if given.osc is not None else None
+            self.rig = Rig(self.desk, rate_hz, osc=osc, recorder=self.recorder, say=say)
+            opened.callback(self.rig.stop)
+            if osc is not None:
+                say(f"perpetuo hears OSC on {osc.host}:{osc.port}")
+                if given.announce:
+                    opened.callback(Announcement(osc.host, osc.port).close)
+            if given.midi:
+                midi = MidiPort(given.midi, self.rig.midi)
+                opened.callback(midi.close)
+                say(f"perpetuo hears MIDI from {midi.name}")
+            self._open = opened.pop_all()
+
+    def note(self, block: Block) -> None:
+        """A block was put into the ring; for the runner's `on_block`."""
+        if self.flight is not None:
+            self.flight.block(block)
+        self.desk.made(block.position_samples + block.audio.shape[0] + self._ahead)
+
+    def heard(self, audio: Floats) -> None:
+        """Audio float32[samples, channels] that was sent, hands and all: it is recorded."""
+        self.recorder.take(audio)
+
+    def start(self, runner: Runner) -> None:
+        """Begin, beside a runner that has begun."""
+        ring = runner.ring
+        if self.flight is not None:
+            self.flight.heard = lambda: ring.read_samples
+        if self._record is not None:
+            self.recorder.start(self._record)
+        self.rig.start(
+            Around(lambda: ring.read_samples, runner.status, lambda: ring.shortfalls, self._folder)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close everything; a recording and a log are whole then."""
+        self._open.close()
+
+    def _log_flight(self, given: Namespace, opened: ExitStack) -> None:
+        stream = self.stream
+        start = {"take": take_print(stream.take), "threads": given.threads}
+        backend = _backend_name(given, stream.bundle)
+        flight = FlightLog(given.flight, header_of(stream.generator, backend, start))
+        opened.callback(flight.close)
+        spare = stream.spare
+        self.flight = flight
+        self.stream = replace(
+            stream,
+            generator=flight.watched(stream.generator),
+            controls=NotedControls(
+                stream.controls.specs.values(), stream.controls.snapshot(), flight.changed
+            ),
+            spare=lambda: flight.watched(spare()),
+        )
+
+
+def replay(given: Namespace) -> int:
+    """`perpetuo render --replay LOG`: the music of a session again, to a file."""
+    flight = read_flight(given.replay)
+    for note in flight.notes:
+        say(note)
+    header, ladder = flight.header, flight.ladder
+    given.seed, given.chunk = header["seed"], header["chunk_frames"]
+    given.steps, given.depth = ladder.steps, ladder.depth
+    given.threads = header.get("threads", given.threads)
+    given.backend = header["backend"] if given.backend == "auto" else given.backend
+    stream = open_stream(given)
+    check_flight(
+        flight, bundle_hash=stream.bundle.hash, backend=_backend_name(given, stream.bundle),
+        take=take_print(stream.take),
+    )  # fmt: skip
+    audio = stream.bundle.manifest.audio
+    music_s, began_s = flight.samples / audio.sample_rate_hz, monotonic()
+    with (
+        FileSink(given.output, audio) as sink,
+        tqdm(total=music_s, bar_format=BAR, disable=None, leave=False, file=sys.stderr) as bar,
+    ):
+        for block in blocks_of(flight, stream.generator, stream.spare):
+            sink.write(block.audio)
+            bar.update(block.audio.shape[0] / audio.sample_rate_hz)
+        music_s = sink.written_samples / audio.sample_rate_hz
+    took_s = monotonic() - began_s
+    print(f"{given.output}: {music_s:.1f} s of music played again in {took_s:.1f} s")
+    return 0
+
+
+def _embed(stream: Stream) -> Callable[[Sequence[Prompt]], Floats | None] | None:
+    return None if stream.prompts is None else stream.prompts.embed
+
+
+def _backend_name(given: Namespace, bundle: Bundle) -> str:
+    """What `auto` comes to."""
+    if given.backend != "auto":
+        return str(given.backend)
+    return "standin" if bundle.path is None else "ort"
+
+
+def _recording(place: Path | None) -> tuple[Path, Path | None]:
+    """The folder of recordings, and the file to begin with."""
+    if place is None:
+        return Path(), None
+    if place.suffix.lower() == ".flac":
+        return place.parent, place
+    if not place.is_dir():
+        raise UsageError(f"--record {place}: a name that ends in .flac, or a folder, is needed")
+    return place, None

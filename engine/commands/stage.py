@@ -1,0 +1,82 @@
+"""What stands beside the music while it plays: a performer's rig, or nothing."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from engine.commands.stream import Stream
+from engine.rig.options import wanted
+from engine.session import Floats
+
+if TYPE_CHECKING:
+    from engine.generator import Block
+    from engine.runner import Runner
+
+
+class Stage(Protocol):
+    """Entered before the music plays, left after it; `stream` is the one to play then."""
+
+    stream: Stream
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close everything that is open."""
+        ...
+
+    def start(self, runner: Runner) -> None:
+        """The runner has begun."""
+        ...
+
+    def note(self, block: Block) -> None:
+        """A block was put into the ring."""
+        ...
+
+    def heard(self, audio: Floats) -> None:
+        """Audio float32[samples, channels] was sent."""
+        ...
+
+
+class Bare:
+    """A stage with nothing on it."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return
+
+    def start(self, _runner: Runner) -> None:
+        """Nothing begins."""
+
+    def note(self, _block: Block) -> None:
+        """Nobody takes note."""
+
+    def heard(self, _audio: Floats) -> None:
+        """Nobody listens."""
+
+
+def stage(given: Namespace, stream: Stream) -> Stage:
+    """The rig that the options ask for; PerpetuoError where it cannot be opened."""
+    if not wanted(given):
+        return Bare(stream)
+    from engine.commands.rig import Rigging
+
+    return Rigging(given, stream)

@@ -1,0 +1,160 @@
+"""What the velocity network is trained on: windows of latents, and what a player would have asked.
+
+The corpus is encoded once, by the autoencoder's means, and kept beside the run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.autoencoder import LiveAutoencoder
+from model.briefs import Briefs
+from model.corpus.dataset import Songs
+from model.presets import VelocityPreset
+from model.tokenise import Semantics
+from model.training import tensor
+from model.velocity import VelocityNetwork
+
+ABSENT = 0.1
+"""Part of the noisy copies that go without tokens and brief (guidance needs it)."""
+SPLICED = 0.2
+"""Part of the windows that go over to another song."""
+
+
+class Latents:
+    """The corpus as unit variance latents, with random windows that stay within one song."""
+
+    def __init__(self, songs: Songs, autoencoder: LiveAutoencoder, cache: Path) -> None:
+        if not cache.exists():
+            np.savez(cache, allow_pickle=False, **encode_corpus(songs, autoencoder))
+        with np.load(cache) as stored:
+            every = {name: torch.from_numpy(stored[name]) for name in stored}
+        strange = [song.name for song in songs.songs if song.name not in every]
+        if strange:
+            raise SystemExit(f"{cache} holds other songs, not {strange[0]}: name another --out")
+        self.songs = {split: {s.name: every[s.name] for s in songs.split(split)} for split in
+                      ("train", "valid")}  # fmt: skip
+
+    def places(
+        self, split: str, count: int, frames: int, rng: np.random.Generator, unit: int = 1
+    ) -> list[tuple[str, int]]:
+        """`count` random (song, first frame): songs by their length, frames in whole units."""
+        songs = [
+            (name, len(song)) for name, song in self.songs[split].items() if len(song) >= frames
+        ]
+        if not songs:
+            raise SystemExit(f"no {split} song lasts {frames} latent frames: use longer recordings")
+        weights = np.array([length - frames + 1 for _, length in songs], dtype=np.float64)
+        picks = rng.choice(len(songs), count, p=weights / weights.sum())
+        return [
+            (songs[i][0], int(rng.integers(0, (songs[i][1] - frames) // unit + 1)) * unit)
+            for i in picks
+        ]
+
+    def cut(self, split: str, places: list[tuple[str, int]], frames: int) -> Tensor:
+        """float32 [count, frames, dim]."""
+        songs = self.songs[split]
+        return torch.stack([songs[name][s : s + frames] for name, s in places]).float()
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """A batch: latents [B, M, C, dim], tokens int64 [B, M, n] and brief [B, M, Bf], or neither."""
+
+    latents: Tensor
+    tokens: Tensor | None = None
+    brief: Tensor | None = None
+
+    def twice(self, network: VelocityNetwork) -> dict[str, Tensor]:
+        """The conditions of the clean and of the noisy copy, which one in ten goes without."""
+        if self.tokens is None or self.brief is None:
+            return {}
+        without = torch.rand(len(self.tokens), 1, 1) < ABSENT
+        absent = torch.full_like(self.tokens, network.preset.vocabulary)
+        tokens = torch.where(without, absent, self.tokens)
+        brief = torch.where(without, 0.0, self.brief)
+        return {
+            "tokens": torch.cat([self.tokens, tokens], 1),
+            "brief": torch.cat([self.brief, brief], 1),
+        }
+
+    def split(self, size: int) -> list[Windows]:
+        """Smaller batches."""
+        parts = [
+            [None] * -(-len(self.latents) // size) if x is None else x.split(size)
+            for x in (self.latents, self.tokens, self.brief)
+        ]
+        return [Windows(*part) for part in zip(*parts, strict=True)]
+
+
+class Material:
+    """Random windows of the corpus, with what a player would have asked."""
+
+    def __init__(
+        self, latents: Latents, preset: VelocityPreset, store: Semantics | None = None,
+        briefs: Briefs | None = None,
+    ) -> None:  # fmt: skip
+        self.latents, self.preset, self.store, self.briefs = latents, preset, store, briefs
+
+    def windows(self, split: str, count: int, chunks: int, rng: np.random.Generator) -> Windows:
+        """`count` windows of `chunks` chunks."""
+        p = self.preset
+        frames, unit = chunks * p.chunk_frames, p.token_frames
+        if self.store is None or self.briefs is None:
+            places = self.latents.places(split, count, frames, rng)
+            whole = self.latents.cut(split, places, frames)
+            return Windows(whole.reshape(count, chunks, p.chunk_frames, -1))
+        rows = [self._window(split, chunks, rng, unit) for _ in range(count)]
+        latents, tokens, brief = (torch.stack(part) for part in zip(*rows, strict=True))
+        return Windows(latents, tokens, brief)
+
+    def _window(
+        self, split: str, chunks: int, rng: np.random.Generator, unit: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """One window; one in five goes over to another song on the way."""
+        first = self._stretch(split, chunks, rng, unit)
+        if rng.random() >= SPLICED:
+            return first
+        second = self._stretch(split, chunks, rng, unit)
+        cut = int(rng.integers(1, chunks))
+        latents, tokens, brief = (
+            torch.cat([a[:cut], b[: chunks - cut]]) for a, b in zip(first, second, strict=True)
+        )
+        return latents, tokens, brief
+
+    def _stretch(
+        self, split: str, chunks: int, rng: np.random.Generator, unit: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """latents [M, C, dim], tokens [M, n], brief [M, Bf] of one stretch of one song."""
+        assert self.store is not None and self.briefs is not None
+        p = self.preset
+        places = self.latents.places(split, 1, chunks * p.chunk_frames, rng, unit)
+        name, start = places[0][0], places[0][1] // unit
+        latents = self.latents.cut(split, places, chunks * p.chunk_frames)[0]
+        count = p.chunk_frames // unit
+        said = self.store.tokens[name][start : start + chunks * count].astype(np.int64)
+        said = np.pad(said, (0, chunks * count - len(said)), mode="edge")
+        controls = self.briefs.controls(name, start, chunks * count, rng)[count // 2 :: count]
+        _, prompt = self.briefs.prompt(name, start, rng)
+        brief = torch.cat([prompt.expand(chunks, -1), torch.from_numpy(controls)], 1)
+        split_latents = latents.reshape(chunks, p.chunk_frames, -1)
+        return split_latents, torch.from_numpy(said).reshape(chunks, count), brief
+
+
+@torch.no_grad()
+def encode_corpus(songs: Songs, autoencoder: LiveAutoencoder) -> dict[str, np.ndarray]:
+    """Every song as float16 [frames, dim]."""
+    from tqdm import tqdm
+
+    frame = autoencoder.preset.frame_samples
+    encoded = {}
+    for song in tqdm([*songs.split("train"), *songs.split("valid")], desc="encoding"):
+        audio = songs.window(song, 0, song.samples // frame * frame)
+        latents = autoencoder.normalised(tensor(audio[None]))[0]
+        encoded[song.name] = latents.numpy().astype(np.float16)
+    return encoded

@@ -1,0 +1,125 @@
+"""The semantic language model: cached equals whole, prompts may change, nothing looks ahead."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.brief import brief_size
+from model.language import LanguageModel
+from model.layers import POSITION_PERIOD
+from model.presets import TINY
+
+P = TINY.language
+BRIEF = brief_size(TINY.joint)
+
+
+def language() -> LanguageModel:
+    """A tiny network whose every weight matters, in float64."""
+    torch.manual_seed(0)
+    made = LanguageModel(P, BRIEF).double().eval()
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return made
+
+
+def material(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """tokens [2, count], brief [2, Bf], codes [2, 12]."""
+    random = torch.Generator().manual_seed(1)
+    tokens = torch.randint(0, P.vocabulary, (2, count), generator=random)
+    brief = torch.randn(2, BRIEF, generator=random).double()
+    codes = torch.randint(0, P.code_vocabulary + 1, (2, P.codes), generator=random)
+    return tokens, brief, codes
+
+
+def streamed(
+    made: LanguageModel, tokens: torch.Tensor, brief: torch.Tensor, codes: torch.Tensor,
+    sizes: list[int], first: int = 0,
+) -> torch.Tensor:  # fmt: skip
+    """Logits of tokens given in pieces of the given sizes, through the rings."""
+    states = {name: x.double() for name, x in made.initial_states(2).items()}
+    filled = torch.zeros(2, P.context).double()
+    prefix, seen, place = made.prefix(codes), [], 0
+    for size in sizes:
+        part = tokens[:, place : place + size]
+        position = torch.tensor([(first + place) % POSITION_PERIOD])
+        logits, after = made.cached_pass(part, brief, position, filled, prefix, states)
+        slots = [(place + k) % P.context for k in range(size)]
+        for name, value in after.items():
+            states[name][:, slots] = value
+        filled[:, slots] = 1.0
+        place += size
+        seen.append(logits)
+    return torch.cat(seen, 1)
+
+
+@torch.no_grad()
+def test_one_by_one_and_in_pieces_equal_the_whole() -> None:
+    made, (tokens, brief, codes) = language(), material(20)
+    whole = made.whole_pass(tokens, brief[:, None].expand(-1, 20, -1), codes)
+    for sizes in ([1] * 20, [7, 1, 12], [20]):
+        assert torch.allclose(streamed(made, tokens, brief, codes, sizes), whole, atol=1e-10)
+
+
+@torch.no_grad()
+def test_sliding_past_the_context_equals_the_whole() -> None:
+    """One by one, a token sees the `context` tokens before it, as in training."""
+    count = P.context + 9
+    made, (tokens, brief, codes) = language(), material(count)
+    whole = made.whole_pass(tokens, brief[:, None].expand(-1, count, -1), codes)
+    assert torch.allclose(streamed(made, tokens, brief, codes, [1] * count), whole, atol=1e-10)
+
+
+@torch.no_grad()
+def test_positions_wrap_without_a_seam() -> None:
+    made, (tokens, brief, codes) = language(), material(12)
+    here = streamed(made, tokens, brief, codes, [1] * 12)
+    over = streamed(made, tokens, brief, codes, [1] * 12, first=POSITION_PERIOD - 5)
+    assert torch.allclose(here, over, atol=1e-9)
+
+
+@torch.no_grad()
+def test_nothing_looks_ahead() -> None:
+    made, (tokens, brief, codes) = language(), material(10)
+    asked = brief[:, None].expand(-1, 10, -1).clone()
+    before = made.whole_pass(tokens, asked, codes)
+    tokens[:, 6] = (tokens[:, 6] + 1) % P.vocabulary
+    asked[:, 7] += 1.0
+    after = made.whole_pass(tokens, asked, codes)
+    assert torch.equal(before[:, :6], after[:, :6])
+    assert not torch.allclose(before[:, 6], after[:, 6])
+
+
+@torch.no_grad()
+def test_codes_that_change_on_the_way_are_seen_from_there_on() -> None:
+    made, (tokens, brief, codes) = language(), material(10)
+    asked = brief[:, None].expand(-1, 10, -1)
+    both = torch.stack([codes, codes.flip(0)], dim=1)
+    sources = torch.zeros(2, 10, 2, dtype=torch.bool)
+    sources[:, :4, 0] = True
+    sources[:, 4:, 1] = True
+    mixed = made.whole_pass(tokens, asked, both, sources)
+    first = made.whole_pass(tokens, asked, codes)
+    assert torch.allclose(mixed[:, :4], first[:, :4], atol=1e-10)
+    assert not torch.allclose(mixed[:, 4:], first[:, 4:])
+
+
+@torch.no_grad()
+def test_prompt_and_brief_matter() -> None:
+    made, (tokens, brief, codes) = language(), material(5)
+    asked = brief[:, None].expand(-1, 5, -1)
+    one = made.whole_pass(tokens, asked, codes)
+    absent = torch.full_like(codes, P.code_vocabulary)
+    assert not torch.allclose(one, made.whole_pass(tokens, asked, absent))
+    assert not torch.allclose(one, made.whole_pass(tokens, torch.zeros_like(asked), codes))
+
+
+@torch.no_grad()
+def test_an_untrained_network_says_what_it_has_counted() -> None:
+    made = LanguageModel(P, BRIEF).eval()
+    made.count([torch.tensor([1, 2, 1, 2, 1, 2]), torch.tensor([2, 3])])
+    tokens, codes = torch.tensor([[1, 2]]), torch.zeros(1, P.codes, dtype=torch.int64)
+    chance = made.whole_pass(tokens, torch.zeros(1, 2, BRIEF), codes).softmax(-1)[0]
+    assert int(chance[0].argmax()) == 2 and int(chance[1].argmax()) == 1
+    assert float(chance[0, 2]) == pytest.approx((3 + 8 * 4 / 38) / (3 + 8), rel=1e-4)
+    assert float(chance[1, 3]) == pytest.approx((1 + 8 * 2 / 38) / (3 + 8), rel=1e-4)

@@ -1,0 +1,223 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.backends import standin
+from engine.backends.parrot import CONTEXT, VOCABULARY
+from engine.backends.sine import PLACE_PERIOD
+from engine.brief import Wishes, brief_of
+from engine.bundle import Bundle
+from engine.controls import Controls, ControlSnapshot
+from engine.errors import BundleError
+from engine.planner import SLICE_TOKENS, Planner, choose, token_noise, wishes_of
+
+ASKED = standin.bundle(prompting=True)
+NONE = np.zeros(0, np.int64)
+
+
+def planner(seed: int = 0, bundle: Bundle = ASKED) -> Planner:
+    return Planner(bundle, standin.StandIn(bundle), seed)
+
+
+def asked(**wanted: float | str | None) -> ControlSnapshot:
+    controls = Controls(ASKED.manifest.controls)
+    controls.update(wanted)
+    return controls.snapshot()
+
+
+def prompt(seed: int = 0) -> np.ndarray:
+    place = np.random.default_rng(seed).standard_normal(16)
+    return (place / np.linalg.norm(place)).astype(np.float32)
+
+
+def many(wanted: ControlSnapshot, count: int = 40, seed: int = 0) -> list[int]:
+    return planner(seed).next(count, wanted).tolist()
+
+
+def test_the_same_seed_gives_the_same_tokens_however_they_are_asked_for() -> None:
+    one, two = planner(3), planner(3)
+    whole = one.next(96, asked())
+    parts = [two.next(count, asked()) for count in (8, 1, 31, 8, 48)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+    assert whole.dtype == np.int64 and 0 <= whole.min() <= whole.max() < VOCABULARY
+    assert len(set(whole.tolist())) > 4
+    assert many(asked(), 96, 4) != whole.tolist()
+    assert many(asked(seed=3), 96, 0) == whole.tolist()
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 3 * CONTEXT), st.integers(0, 1000))
+def test_reading_a_past_at_once_equals_having_written_it(count: int, first: int) -> None:
+    """Any past, also longer than the context: the same logits as token by token."""
+    wanted = asked(focus=0)
+    tokens = np.random.default_rng(count).integers(0, VOCABULARY, count)
+    whole, single = planner(), planner()
+    whole.prime(tokens, first)
+    seen = whole.next(2 * CONTEXT, wanted)
+    kept = tokens[-CONTEXT:]
+    single.prime(kept[:1], first - max(len(kept) - 1, 0))
+    if len(kept) > 1:
+        single._asked.hear(wanted)
+        single._brief[0], single._prefix[...] = single._asked.brief, single._asked.prefix
+        single._read()
+        for token in kept[1:]:
+            single._one(wanted)
+            single._past[-1] = single._last = int(token)
+    np.testing.assert_array_equal(single.next(2 * CONTEXT, wanted), seen)
+
+
+def test_a_long_past_is_read_in_slices() -> None:
+    bundle = long_context(SLICE_TOKENS + 40)
+    tokens = np.arange(SLICE_TOKENS + 30) % VOCABULARY
+    sizes = []
+    one = planner(bundle=bundle)
+    run = one._session.run
+    one._session.run = lambda feeds, *out: (
+        sizes.append(feeds["tokens"].shape[1]) or run(feeds, *out)
+    )
+    one.prime(tokens)
+    one.next(1, asked())
+    assert sizes == [SLICE_TOKENS, 29, 1]
+
+
+def long_context(length: int) -> Bundle:
+    manifest = ASKED.manifest
+    language = manifest.graphs["language"]
+    sizes = lambda shape: tuple(length if size == CONTEXT else size for size in shape)  # noqa: E731
+    graph = replace(
+        language,
+        inputs=tuple(replace(t, shape=sizes(t.shape)) for t in language.inputs),
+        states=tuple(replace(t, shape=sizes(t.shape)) for t in language.states),
+    )
+    prompting = replace(manifest.prompting, language_context=length)
+    graphs = {**manifest.graphs, "language": graph}
+    return replace(ASKED, manifest=replace(manifest, graphs=graphs, prompting=prompting))
+
+
+def test_the_past_decides_what_follows() -> None:
+    one, two = planner(), planner()
+    one.prime(np.full(20, 3))
+    two.prime(np.full(20, 30))
+    assert one.next(16, asked()).tolist() != two.next(16, asked()).tolist()
+
+
+def test_going_on_behind_what_it_wrote_itself() -> None:
+    one = planner(5)
+    made = one.next(16, asked())
+    np.testing.assert_array_equal(one.past(16), made)
+    np.testing.assert_array_equal(one.past(8), made[:8])
+    assert one.past(0).shape == (0,)
+    two = planner(5)
+    two.prime(made[-CONTEXT:], 16)
+    following = two.next(8, asked())
+    assert following.shape == (8,)
+    two.prime(made[-CONTEXT:], 16)
+    np.testing.assert_array_equal(two.next(8, asked()), following)
+
+
+def test_nothing_grows() -> None:
+    one = planner()
+    one.next(3 * PLACE_PERIOD, asked())
+    assert len(one._past) == 2 * CONTEXT
+    assert one.past(10_000).shape[0] == CONTEXT
+    assert one._filled.min() == 1.0
+
+
+# ---- what is asked --------------------------------------------------------------------------
+
+
+def test_a_prompt_a_wish_and_their_lack_make_other_music() -> None:
+    free = many(asked())
+    with_prompt = replace(asked(), prompt=prompt())
+    assert (
+        len({tuple(many(wanted)) for wanted in (asked(bpm=70), asked(drums=0), with_prompt)}) == 3
+    )
+    assert free not in (many(asked(bpm=70)), many(with_prompt))
+
+
+def test_what_is_asked_is_read_only_when_it_changes() -> None:
+    backend = standin.StandIn(ASKED)
+    one = Planner(ASKED, backend)
+    calls = []
+    run = one._asked._prefix.run
+    one._asked._prefix.run = lambda feeds: calls.append(feeds["codes"].copy()) or run(feeds)
+    controls = Controls(ASKED.manifest.controls)
+    one.next(8, controls.snapshot())
+    controls.set_prompt(prompt())
+    for bpm in (80, 90, 100):
+        controls.set("bpm", bpm)
+        one.next(8, controls.snapshot())
+    assert len(calls) == 1 and calls[0].max() < 256
+    controls.set_prompt(None)
+    one.next(8, controls.snapshot())
+    assert len(calls) == 2 and (calls[1] == 256).all()
+
+
+def test_a_plan_keeps_what_was_asked_when_it_was_made() -> None:
+    one = planner()
+    first = one.plan(8, asked(bpm=90, guidance=2))
+    before = first.brief.copy()
+    second = one.plan(8, asked(bpm=200, guidance=3))
+    np.testing.assert_array_equal(first.brief, before)
+    np.testing.assert_array_equal(first.brief, brief_of(None, 16, Wishes(bpm=90)))
+    assert (first.guidance, second.guidance) == (2.0, 3.0)
+    assert not np.array_equal(first.brief, second.brief)
+
+
+def test_the_brief_holds_the_quantised_prompt() -> None:
+    backend = standin.StandIn(ASKED)
+    snapshot = replace(asked(), prompt=prompt())
+    made = backend.session("quantise").run({"embedding": prompt()[None]})["quantised"][0]
+    np.testing.assert_array_equal(planner().plan(8, snapshot).brief[:16], made)
+
+
+def test_wishes_are_those_that_are_set() -> None:
+    assert wishes_of(asked()) == Wishes()
+    wanted = asked(bpm=100, tonic="A", scale="minor", density=0.25, drums=0, bass=1)
+    assert wishes_of(wanted) == Wishes(
+        bpm=100, tonic=9, scale=1, density=0.25, families={"drums": False, "bass": True}
+    )
+
+
+# ---- one token ------------------------------------------------------------------------------
+
+
+def test_focus_zero_takes_the_likeliest() -> None:
+    logits = np.array([0.0, 2.0, 1.0], np.float32)
+    for index in range(20):
+        assert choose(logits, token_noise(0, index, 3), 0.0, 3) == 1
+    assert many(asked(focus=0), seed=1) == many(asked(focus=0), seed=2)
+
+
+def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
+    logits = np.log(np.array([0.6, 0.3, 0.1], np.float32))
+    drawn = [choose(logits, token_noise(1, index, 3), 1.0, 3) for index in range(4000)]
+    np.testing.assert_allclose(np.bincount(drawn) / 4000, [0.6, 0.3, 0.1], atol=0.03)
+    wild = [choose(logits, token_noise(1, index, 3), 2.0, 3) for index in range(4000)]
+    assert np.bincount(wild)[2] > 1.5 * np.bincount(drawn)[2]
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_top_k_leaves_the_others_out(top_k: int) -> None:
+    logits = np.array([0.1, 0.3, 0.2], np.float32)
+    drawn = {choose(logits, token_noise(2, index, 3), 1.5, top_k) for index in range(200)}
+    assert drawn == {1, 2} if top_k == 2 else drawn == {1}
+
+
+def test_noise_is_that_of_one_token_of_one_seed() -> None:
+    np.testing.assert_array_equal(token_noise(1, 5, 8), token_noise(1, 5, 8))
+    assert not np.array_equal(token_noise(1, 5, 8), token_noise(1, 6, 8))
+    assert not np.array_equal(token_noise(1, 5, 8), token_noise(2, 5, 8))
+    assert np.isfinite(token_noise(2**31, -7, 4096)).all()
+
+
+def test_a_broken_language_model_is_told() -> None:
+    backend = standin.StandIn(ASKED, standin.Faults("language", poison="nan"))
+    with pytest.raises(BundleError, match="language: its logits are not finite"):
+        Planner(ASKED, backend).next(1, asked())
+    one = planner()
+    one.prime(NONE)
+    assert one.next(1, asked()).shape == (1,)

@@ -1,0 +1,144 @@
+"""The semantic half of the recipe, end to end on a tiny corpus: every command, resumed once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from engine.brief import brief_size
+from model import (
+    tokenise,
+    train_autoencoder,
+    train_language,
+    train_mulan,
+    train_semantic,
+    train_velocity,
+)
+from model.briefs import Briefs, load_briefs, told_mask
+from model.language import load_language
+from model.presets import TINY
+from model.semantic import load_semantic
+from tests.tiny_corpus import write_corpus
+
+LIGHT = ["--threads", "1", "--validate-every", "2"]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the corpus, the store and the runs that need them."""
+    folder = tmp_path_factory.mktemp("recipe")
+    corpus, data = write_corpus(folder)
+    known = ["--data", str(data), "--corpus", str(corpus), "--preset", "tiny"]
+    semantic = [*known, "--out", str(folder / "semantic"), "--batch", "2", "--seconds", "2"]
+    train_semantic.main([*semantic, *LIGHT, "--steps", "3"])
+    train_semantic.main([*semantic, *LIGHT, "--steps", "6"])
+    tokenise.main(["--data", str(data), "--semantic", str(folder / "semantic"),
+                   "--out", str(folder / "store"), "--threads", "1",
+                   "--semitones", "0", "2"])  # fmt: skip
+    train_mulan.main(["--corpus", str(corpus), "--features", str(folder / "store"),
+                      "--out", str(folder / "mulan"), "--steps", "3", "--batch", "4",
+                      *LIGHT])  # fmt: skip
+    return folder
+
+
+def steps_logged(run: Path) -> list[int]:
+    """The steps at which a run wrote its figures."""
+    return [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_the_listener_leaves_centroids_and_tokens(runs: Path) -> None:
+    encoder, preset = load_semantic(runs / "semantic")
+    store = tokenise.Semantics(runs / "store")
+    assert preset.name == "tiny" and max(steps_logged(runs / "semantic")) == 6
+    assert len(torch.unique(encoder.centroids, dim=0)) > TINY.semantic.vocabulary // 2
+    assert set(store.split.values()) == {"train", "valid"}
+    for name in store.names:
+        hidden = torch.from_numpy(store.features(name).astype(np.float32))
+        near = encoder.nearest(hidden).numpy() == store.tokens[name]
+        assert near.mean() > 0.98  # float16 moves a few over a border
+
+
+def test_recordings_without_truth_train_the_listener(runs: Path, tmp_path: Path) -> None:
+    train_semantic.main(["--data", str(runs / "data"), "--out", str(tmp_path / "semantic"),
+                         "--preset", "tiny", "--batch", "2", "--seconds", "2", "--steps", "2",
+                         *LIGHT])  # fmt: skip
+    assert load_semantic(tmp_path / "semantic")[0].centroids.any()
+
+
+def test_briefs_say_what_holds_or_nothing(runs: Path) -> None:
+    store = tokenise.Semantics(runs / "store")
+    briefs = load_briefs(store, runs / "mulan", runs / "corpus")
+    assert briefs.size == brief_size(TINY.joint)
+    rng, name = np.random.default_rng(0), store.names[0]
+    truth = briefs.song(name).controls[10:30].astype(np.float32)
+    told = [briefs.controls(name, 10, 20, rng) for _ in range(40)]
+    assert all(np.array_equal(rows, np.where(rows[:1] != 0, truth, rows)) for rows in told)
+    assert any(not rows.any() for rows in told) and any(np.allclose(rows, truth) for rows in told)
+    prompts = [briefs.prompt(name, 10, rng) for _ in range(40)]
+    absent = [bool((codes == briefs.absent).all()) for codes, _ in prompts]
+    assert 2 < sum(absent) < 25
+    for (_, place), nothing in zip(prompts, absent, strict=True):
+        assert float(place.norm()) == pytest.approx(0.0 if nothing else 1.0, abs=1e-5)
+
+
+def test_songs_without_truth_are_prompted_by_their_sound(runs: Path) -> None:
+    store = tokenise.Semantics(runs / "store")
+    briefs: Briefs = load_briefs(store, runs / "mulan", None)
+    told = briefs.song(store.names[0])
+    assert told.codes.shape[1] == 1 and not told.controls.any()
+
+
+def test_a_mask_tells_whole_groups() -> None:
+    rng = np.random.default_rng(0)
+    parts = {float(told_mask(rng).mean()) for _ in range(60)}
+    assert 0.0 in parts and 1.0 in parts and len(parts) > 10
+
+
+def test_language_trains_and_resumes(runs: Path, tmp_path: Path) -> None:
+    known = ["--features", str(runs / "store"), "--mulan", str(runs / "mulan"), "--corpus",
+             str(runs / "corpus"), "--preset", "tiny", "--out", str(tmp_path / "language"),
+             "--batch", "2", *LIGHT]  # fmt: skip
+    train_language.main([*known, "--steps", "2"])
+    train_language.main([*known, "--steps", "4"])
+    assert max(steps_logged(tmp_path / "language")) == 4
+    model, preset = load_language(tmp_path / "language")
+    assert preset.name == "tiny" and model.brief == brief_size(TINY.joint)
+
+
+def test_a_sequence_that_changes_song_says_where(runs: Path) -> None:
+    store = tokenise.Semantics(runs / "store")
+    briefs = load_briefs(store, runs / "mulan", runs / "corpus")
+    data = train_language.Sequences(store, briefs, 24)
+    rng, spliced = np.random.default_rng(0), 0
+    for _ in range(40):
+        tokens, brief, codes, sources = data.sequence("train", rng)
+        assert tokens.shape == (25,) and brief.shape == (24, briefs.size)
+        assert codes.shape == (2, 12) and bool((sources.sum(1) == 1).all())
+        late = sources[:, 1].int()
+        assert bool((late.diff() >= 0).all())
+        spliced += int(late.any())
+        if late.any() and not late.all():
+            turn = int(late.argmax())
+            assert not torch.equal(brief[turn - 1], brief[turn]) or not brief.any()
+    assert 5 < spliced < 30
+
+
+def test_velocity_trains_with_conditions_from_one_without(runs: Path, tmp_path: Path) -> None:
+    data = ["--data", str(runs / "data"), "--threads", "1", "--batch", "2"]
+    train_autoencoder.main([*data, "--out", str(tmp_path / "ae"), "--preset", "tiny",
+                            "--steps", "1"])  # fmt: skip
+    plain = [*data, "--autoencoder", str(tmp_path / "ae"), "--steps", "2"]
+    train_velocity.main([*plain, "--out", str(tmp_path / "plain")])
+    asked = ["--features", str(runs / "store"), "--mulan", str(runs / "mulan"),
+             "--corpus", str(runs / "corpus"), "--init", str(tmp_path / "plain"),
+             "--own", "1"]  # fmt: skip
+    train_velocity.main([*plain, "--out", str(tmp_path / "asked"), *asked])
+    network, _, _ = train_velocity.load_velocity(tmp_path / "asked")
+    assert network.preset.conditions == ("tokens", "brief")
+    assert network.brief_enter.weight.abs().sum() > 0
+    with pytest.raises(SystemExit, match="belong together"):
+        train_velocity.main([*plain, "--out", str(tmp_path / "no"), *asked[:2]])

@@ -1,0 +1,141 @@
+"""Who may come in, the HTTP side of the port, and TLS."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+from serving import (
+    PROTOCOLS,
+    closed_with,
+    get,
+    listening,
+    metrics,
+    packets,
+    playing_tape,
+    say,
+    until,
+)
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from engine.errors import NetworkError
+from engine.wire.native import Limits
+
+
+async def test_a_wrong_token_is_closed_with_4401() -> None:
+    limits = Limits(bad_token_s=0.05)
+    async with playing_tape(token="right", limits=limits) as tape:
+        async with connect(tape.url, subprotocols=PROTOCOLS) as stranger:
+            assert json.loads(await stranger.recv())["token_required"]
+            await say(stranger, type="hello", token="wrong")
+            assert json.loads(await stranger.recv())["code"] == "bad_token"
+            assert await closed_with(stranger) == 4401
+        async with connect(tape.url, subprotocols=PROTOCOLS) as friend:
+            await say(friend, type="hello", token="right")
+            assert await packets(friend, 1)
+
+
+async def test_who_says_no_hello_is_closed_with_4408() -> None:
+    async with (
+        playing_tape(limits=Limits(hello_s=0.1)) as tape,
+        connect(tape.url, subprotocols=PROTOCOLS) as silent,
+    ):
+        assert await closed_with(silent) == 4408
+
+
+async def test_beyond_the_cap_connections_are_refused_with_a_hint() -> None:
+    async with playing_tape(max_connections=2) as tape:
+        async with listening(tape.url) as first, listening(tape.url):
+            results = await asyncio.gather(
+                *(connect(tape.url, subprotocols=PROTOCOLS) for _ in range(30)),
+                return_exceptions=True,
+            )
+            for result in results:
+                assert isinstance(result, InvalidStatus)
+                assert result.response.status_code == 503
+                assert result.response.headers["Retry-After"]
+            assert await packets(first, 3)
+        async with listening(tape.url) as next_one:
+            assert await packets(next_one, 1)
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        ({"subprotocols": None}, 400),
+        ({"subprotocols": ["perpetuo.v9"]}, 400),
+        ({"origin": "http://elsewhere.example"}, 403),
+    ],
+)
+async def test_who_does_not_fit_is_refused(options: dict[str, object], status: int) -> None:
+    async with playing_tape() as tape:
+        with pytest.raises(InvalidStatus) as refusal:
+            await connect(tape.url, **({"subprotocols": PROTOCOLS} | options))  # type: ignore[arg-type]
+    assert refusal.value.response.status_code == status
+
+
+# ---- HTTP and TLS ---------------------------------------------------------------------------
+
+
+async def test_the_http_side() -> None:
+    async with playing_tape() as tape:
+        await until(tape.server.port, "packets_total", 1)
+        port = tape.server.port
+        status, headers, body = await get(port, "/")
+        assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        assert b"<title>perpetuo" in body
+        info = json.loads((await get(port, "/info"))[2])
+        assert info["feed"] == f"ws://127.0.0.1:{port}/feed"
+        assert info["subprotocol"] == "perpetuo.v1"
+        assert info["bundle"]["name"] == "standin"
+        assert (await get(port, "/readyz"))[::2] == (200, b"ok\n")
+        assert (await get(port, "/nothing"))[0] == 404
+        assert (await get(port, "/feed"))[0] == 426
+        assert (await metrics(port))["ring_fill_seconds"] > 1
+
+
+async def test_before_the_first_block_it_lives_but_is_not_ready() -> None:
+    async with playing_tape(seconds=1.0, prefill_s=9.0) as tape:
+        tape.ring.read_samples = tape.ring.written_samples
+        status, _, body = await get(tape.server.port, "/readyz")
+        assert (await get(tape.server.port, "/livez"))[0] == 200
+    assert status == 503 or b"ok" in body
+
+
+async def test_a_port_in_use_is_one_line() -> None:
+    async with playing_tape() as tape:
+        with pytest.raises(NetworkError, match=f"127.0.0.1:{tape.server.port}.*in use"):
+            async with playing_tape(port=tape.server.port):
+                pass
+
+
+async def test_bad_certificates_are_one_line(tmp_path: Path) -> None:
+    broken = tmp_path / "cert.pem"
+    broken.write_text("nothing")
+    for files in ({"tls_cert": str(broken)}, {"tls_cert": "none.pem"}, {"tls_key": "key.pem"}):
+        with pytest.raises(NetworkError) as error:
+            async with playing_tape(**files):
+                pass
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs: apt install openssl")
+async def test_over_tls(tmp_path: Path) -> None:
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(cert)]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    subprocess.run([*command, *names, *files], check=True, capture_output=True)
+    async with playing_tape(tls_cert=str(cert), tls_key=str(key)) as tape:
+        trusted = ssl.create_default_context(cafile=str(cert))
+        async with listening(tape.url.replace("ws:", "wss:"), ssl=trusted) as listener:
+            heard = await packets(listener, 20)
+        assert tape.server.url.startswith("https://127.0.0.1:")
+    sequences = [header.sequence for header, _ in heard]
+    assert sequences == list(range(sequences[0], sequences[0] + 20))
