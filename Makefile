@@ -49,7 +49,7 @@ TEST := $(VENV)/.test-$(RUNTIME)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help play test style types layers bench quality clean \
+.PHONY: help play test style types layers bench quality adherence clean \
 	train corpus train-autoencoder train-semantic train-mulan train-language train-velocity \
 	export finetune
 
@@ -80,6 +80,11 @@ quality: $(TRAIN) $(VENV)/.apt-corpus ## the quality report on 48 songs nothing 
 		--seed $(HELD_OUT_SEED) --no-stems
 	$(BIN)/python -m model.corpus.prepare --data $(RUNS)/held-out/corpus --out $(RUNS)/held-out/data
 	$(BIN)/python -m bench.quality --data $(RUNS)/held-out/data --split all $(ARGS)
+
+adherence: $(TRAIN) ## how far the music does what is asked, by a judge of its own; after corpus
+	$(BIN)/python -m bench.judge --corpus $(RUNS)/corpus --data $(RUNS)/data --out $(RUNS)/judge
+	$(BIN)/python -m bench.adherence --judge $(RUNS)/judge --corpus $(RUNS)/corpus \
+		--data $(RUNS)/data --out $(RUNS)/adherence $(ARGS)
 
 train: ## the whole recipe: the next seven, one after the other
 	$(MAKE) --no-print-directory corpus
@@ -213,5 +218,7 @@ $(TRAIN): $(PLAY)
 
 $(TEST): $(TRAIN) | $(VENV)/.apt-test
 	@echo "set-up: what the tests and checks need"
-	@$(PIP) --editable '.[$(RUNTIME),train,dev]'
+	@$(PIP) --editable '.[$(RUNTIME),train,dev,rig]'
+	@$(PIP) --editable '.[kernels]' || \
+		echo 'set-up: no Triton: the tests of the kernels are skipped' >&2
 	@touch $@

@@ -139,6 +139,10 @@ class Generator:
         tokens = planner.past(self._trusted * self._listener.chunk_tokens) if planner else None
         self.resume(self.history(), self._next, self.plans(), tokens)
 
+    def forget(self) -> None:
+        """Start anew from nothing, whatever is in flight; chunks keep their numbers."""
+        self.resume(self._empty(), self._next)
+
     def history(self) -> Floats:
         """The finished chunks known to be good, float32[n, frames, dim], oldest first."""
         return self._window.latents[self._good]

@@ -111,6 +111,7 @@ class Runner:
         self._busy = False
         self._trouble = 0  # missed deadlines or failures in a row
         self._recover = False
+        self._anew = False
 
     def start(self) -> None:
         """Begin to play; `ready` is set when the first block is in the ring."""
@@ -123,6 +124,10 @@ class Runner:
         self._thread.join()
         if self._worker is not None:
             self._worker.dismiss(timeout_s=2.0)
+
+    def start_anew(self) -> None:
+        """Forget what was played: the next chunk begins from nothing. Any thread may ask."""
+        self._anew = True
 
     def status(self) -> RunnerStatus:
         """How it goes; any thread may ask."""
@@ -179,8 +184,13 @@ class Runner:
     def _ask(self, controls: ControlSnapshot, steps: int) -> None:
         """One job for the worker, covered for as long as it is late."""
         assert self._worker is not None
-        self._worker.ask(Job(controls, steps, self._recover))
+        anew, self._anew = self._anew, False
+        self._worker.ask(Job(controls, steps, self._recover, anew))
         self._recover = False
+        if anew:
+            self._good.clear()
+            if self._producer.can_hold:  # what is made anew is crossfaded into held music
+                self._cover(controls)
         while (result := self._worker.result(self._wait_s())) is None:
             if self._stopping.is_set():
                 return

@@ -14,11 +14,12 @@ from engine.generator import Block, Generator
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One tick; `recover` first gives up what the last tick left."""
+    """One tick; `recover` first gives up what the last tick left, `anew` all that was played."""
 
     controls: ControlSnapshot
     steps: int
     recover: bool
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,8 @@ class Worker:
     def _tick(self, job: Job) -> Block:
         if self.generator is None:
             self.generator = self._make()
+        elif job.anew:
+            self.generator.forget()
         elif job.recover:
             self.generator.recover()
         return self.generator.tick(job.controls, job.steps)

@@ -171,6 +171,13 @@ def recurrence_scan(forget: Tensor, entering: Tensor) -> Tensor:
     return scan(step, torch.zeros_like(entering[0]), (forget, entering))[1]  # type: ignore[no-any-return]
 
 
+def fused(forget: Tensor, entering: Tensor) -> Tensor:
+    """The same as `recurrence`, in one walk over memory; plain where there is no Triton."""
+    from kernels.sru import sru  # loads Triton, which a CPU goes without
+
+    return sru(forget, entering)[0]
+
+
 class SRULayer(nn.Module):
     """Bidirectional simple recurrent unit with gates from the input alone (arXiv 1709.02755 v1).
 
@@ -197,7 +204,7 @@ class SRULayer(nn.Module):
         parts = u.transpose(0, 1).split(2 * self.width, dim=-1)
         forget = torch.sigmoid(parts[1])
         entering = (1 - forget) * parts[0]
-        run = recurrence_scan if self.scan else recurrence
+        run = recurrence_scan if self.scan else fused if x.is_cuda else recurrence
         c = self.mirror(run(self.mirror(forget), self.mirror(entering))).transpose(0, 1)
         reset = torch.sigmoid(parts[2]).transpose(0, 1)
         skip = x if self.highway else parts[3].transpose(0, 1)

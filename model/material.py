@@ -113,6 +113,12 @@ class Material:
         latents, tokens, brief = (torch.stack(part) for part in zip(*rows, strict=True))
         return Windows(latents, tokens, brief)
 
+    def longest(self, split: str) -> int:
+        """Chunks in the longest song of a split."""
+        return max(len(song) for song in self.latents.songs[split].values()) // (
+            self.preset.chunk_frames
+        )
+
     def _window(
         self, split: str, chunks: int, rng: np.random.Generator, unit: int
     ) -> tuple[Tensor, Tensor, Tensor]:

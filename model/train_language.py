@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.briefs import Briefs, load_briefs
@@ -114,6 +114,15 @@ class Sequences:
         )
 
 
+def split_parameters(model: LanguageModel) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The matrices of the layers, whose updates Muon makes orthogonal, and everything else."""
+    named = list(model.named_parameters())
+    trained = [(name, p) for name, p in named if p.requires_grad]
+    matrices = [p for name, p in trained if name.startswith("layers.") and p.dim() == 2]
+    kept = {id(p) for p in matrices}
+    return matrices, [p for _, p in trained if id(p) not in kept]
+
+
 def loss_of(model: LanguageModel, batch: Batch) -> Tensor:
     """Cross entropy of every next token, in nats."""
     tokens, brief, codes, sources = batch
@@ -131,19 +140,23 @@ def train(model: LanguageModel, data: Sequences, run: Run, rng: np.random.Genera
           args: argparse.Namespace) -> None:  # fmt: skip
     """Run the budget down."""
     average = Average(model, 0.998)
-    optimiser = torch.optim.AdamW(model.parameters(), args.lr, betas=(0.9, 0.98),
-                                  weight_decay=0.02)  # fmt: skip
-    parts = {"network": model, "average": average.network, "optimiser": optimiser}
+    matrices, rest = split_parameters(model)
+    muon = torch.optim.Muon(matrices, 2 * args.lr, weight_decay=0.02,
+                            adjust_lr_fn="match_rms_adamw")  # fmt: skip
+    adam = torch.optim.AdamW(rest, args.lr, betas=(0.9, 0.98), weight_decay=0.0)
+    parts = {"network": model, "average": average.network, "muon": muon, "adam": adam}
     run.load(parts)
     average.updates = run.step
     fixed = np.random.default_rng(0)
     held_out = [data.batch("valid", 8, fixed) for _ in range(4)]
     smooth = math.nan
-    for bar in run.steps([optimiser]):
+    for bar in run.steps([muon, adam]):
         with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
             loss = loss_of(model, data.batch("train", args.batch, rng))
         loss.backward()  # type: ignore[no-untyped-call]
-        clip_and_step(optimiser, model, 1.0)
+        if clip_and_step(muon, model, 1.0) < math.inf:
+            adam.step()
+        adam.zero_grad(set_to_none=True)
         average.update(model)
         smooth = loss.item() if math.isnan(smooth) else smooth + 0.02 * (loss.item() - smooth)
         if run.step % args.validate_every == args.validate_every - 1:

@@ -143,12 +143,15 @@ def listen(
 ) -> None:
     """Write three continuations of held-out songs: 4 s of the song, then 10 s that go on.
 
-    With tokens, they are the song's own.
+    With tokens, they are the song's own, as far as the song goes.
     """
     p, vae = network.preset, autoencoder.preset
     seconds = p.chunk_frames / vae.latent_rate_hz
     before, behind = round(4 / seconds), round(10 / seconds)
-    windows = data.windows("valid", 3, before + behind, np.random.default_rng(3))
+    if data.store is not None:
+        behind = max(1, min(behind, data.longest("valid") - before))
+    known = before if data.store is None else before + behind
+    windows = data.windows("valid", 3, known, np.random.default_rng(3))
     context = windows.latents[:, :before].flatten(1, 2)
     tokens = None if windows.tokens is None else windows.tokens.flatten(1, 2)
     after = continued(network, context, behind, 8, tokens)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pythonosc.osc_message import OscMessage
@@ -26,18 +26,29 @@ class Remote:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.settimeout(20)
+        self._unheard: list[OscMessage] = []
         self.port = self._socket.getsockname()[1]
 
     def say(self, path: str, *arguments: Any) -> None:
         self.client.send_message(f"/perpetuo{path}", list(arguments))
 
     def hear(self, path: str, *arguments: Any) -> list[Any]:
-        """The arguments of the next message of this path (that begins with these arguments)."""
-        while True:
-            message = OscMessage(self._socket.recv(65536))
+        """The arguments of the first message of this path that begins with these arguments.
+
+        Messages that came before it wait to be heard.
+        """
+        for place, message in enumerate(self._messages()):
             wanted = list(arguments) == message.params[: len(arguments)]
             if message.address == f"/perpetuo{path}" and wanted:
+                del self._unheard[place]
                 return message.params
+        raise AssertionError("there are always more messages")
+
+    def _messages(self) -> Iterator[OscMessage]:
+        yield from self._unheard
+        while True:
+            self._unheard.append(OscMessage(self._socket.recv(65536)))
+            yield self._unheard[-1]
 
     def close(self) -> None:
         self._socket.close()

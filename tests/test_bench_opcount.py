@@ -84,7 +84,7 @@ def test_a_turned_gemm(tmp_path: Path) -> None:
 
 def test_a_scan_counts_as_often_as_it_runs(tmp_path: Path) -> None:
     body = helper.make_graph(
-        [node("Mul", "f c", "kept"), node("Add", "kept e", "after"), node("Identity", "after", "o")],
+        [node("Mul", "f c", "d"), node("Add", "d e", "after"), node("Identity", "after", "o")],
         "step", [value("c", 6), value("f", 6), value("e", 6)], [value("after", 6), value("o", 6)],
     )  # fmt: skip
     scan = node("Scan", "start forget entering", "last all", body=body, num_scan_inputs=2)

@@ -48,10 +48,10 @@ def test_the_stages_make_the_tick(report: dict[str, Any]) -> None:
     assert stages["passes"]["operations"] == steps * stages["commit"]["operations"]
 
 
-def test_nothing_is_quicker_than_its_floor_by_much(report: dict[str, Any]) -> None:
+def test_every_stage_has_its_figures(report: dict[str, Any]) -> None:
     assert all(value > 0.0 for value in report["ceilings"].values())
     for stage in (*report["stages"].values(), report["tick"]):
-        assert 0.0 < stage["reached"] and 0.0 <= stage["outside"] < 1.0
+        assert stage["reached"] > 0.0 and 0.0 <= stage["outside"] < 1.0
         assert stage["best_ms"] <= stage["took_ms"]["p50"] <= stage["took_ms"]["p99"]
 
 

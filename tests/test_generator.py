@@ -354,3 +354,18 @@ def test_every_stage_is_timed(generator: Generator, snapshot: ControlSnapshot) -
     stage_s = generator.tick(snapshot).stage_s
     assert set(stage_s) == {"plan", "passes", "commit", "decode", "other"}
     assert all(seconds >= 0 for seconds in stage_s.values())
+
+
+@pytest.mark.parametrize("kind", ["cached", "window"])
+def test_what_is_forgotten_has_no_part_in_what_comes(kind: str) -> None:
+    bundle = standin.bundle(kind=kind)
+    snapshot = Controls(bundle.manifest.controls).snapshot()
+    used, fresh = (Generator(bundle, standin.StandIn(bundle)) for _ in range(2))
+    for _ in range(3):
+        used.tick(snapshot)
+    used.forget()
+    fresh.resume(np.zeros((0, *fresh.history().shape[1:]), np.float32), 3)
+    for _ in range(4):
+        one, other = used.tick(snapshot), fresh.tick(snapshot)
+        assert one.index == other.index
+        np.testing.assert_array_equal(one.audio, other.audio)

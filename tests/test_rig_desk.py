@@ -239,3 +239,11 @@ def test_beats_are_told(controls: Controls) -> None:
         desk.played(sample, 0.0)
     assert desk.tales() == [("/beat", 1, 2), ("/beat", 1, 3), ("/beat", 1, 4), ("/beat", 2, 1),
                             ("/beat", 2, 2)]  # fmt: skip
+
+
+def test_a_show_that_cannot_be_written_is_told_and_still_held(controls, tmp_path: Path) -> None:
+    desk = desk_of(controls, show_path=tmp_path / "no" / "show.json")
+    desk.take(Store("mine"))
+    assert "mine" in desk.show.scenes
+    (told,) = errors(desk)
+    assert "cannot be written" in told

@@ -33,7 +33,7 @@ def test_the_log_says_what_was_played_and_every_change(
     assert (header["flight"], header["bundle"]["hash"], header["seed"]) == (1, "0" * 64, 0)
     assert header["ladder"] == [10, 1, [6, 4, 2]]
     assert (start["set"], start["at"], start["values"]) == (0, 0, dict(controls.snapshot().values))
-    assert (tick["tick"], tick["revision"], tick["steps"], tick["recover"]) == (0, 0, 4, False)
+    assert (tick["tick"], tick["revision"], tick["steps"], tick["first"]) == (0, 0, 4, "")
     assert (block["block"], block["at"], block["cover"]) == (0, 0, False)
     samples = generator.chunk_samples
     expected = {"set": 1, "at": samples, "heard": 1200, "values": {"seed": 9.0, "gain_db": -3.0}}
@@ -82,10 +82,10 @@ def test_a_full_disk_ends_the_log_and_nothing_else(tmp_path: Path, monkeypatch) 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(flight._file, "write", full, raising=False)
-    flight.tick(0, 0, 10, False, 0)
+    flight.tick(0, 0, 10, "", 0)
     flight.close()
     assert "No space left" in flight.trouble
-    flight.tick(1, 0, 10, False, 0)
+    flight.tick(1, 0, 10, "", 0)
 
 
 def test_takes_are_told_apart() -> None:

@@ -127,6 +127,17 @@ def test_covers_failures_and_a_slow_machine_are_replayed(asked: Bundle, tmp_path
     np.testing.assert_array_equal(session.replayed(), session.played)
 
 
+def test_a_session_that_started_anew_is_replayed(asked: Bundle, tmp_path: Path) -> None:
+    with Session(asked, tmp_path / "log") as session:
+        session.until(4)
+        session.runner.start_anew()
+        session.until(8)
+        session.controls.set("seed", 4)
+        session.until(10)
+    assert '"first":"forget"' in session.path.read_text()
+    np.testing.assert_array_equal(session.replayed(), session.played)
+
+
 def test_a_replaced_worker_is_replayed(asked: Bundle, tmp_path: Path) -> None:
     with Session(asked, tmp_path / "log") as session:
         session.until(4)
@@ -196,8 +207,7 @@ def test_a_log_of_something_else_is_refused(tmp_path: Path) -> None:
     ("line", "complaint"),
     [
         ({"block": 0, "at": 0, "cover": False, "revision": 0}, "block 0 at sample 0"),
-        ({"tick": 0, "revision": 9, "recover": False, "worker": 0, "steps": 10}, "no revision 9"),
-        ({"tick": 0, "revision": 0, "recover": False, "worker": 7, "steps": 10}, "worker 7"),
+        ({"tick": 0, "revision": 9, "first": "", "worker": 0, "steps": 10}, "no revision 9"),
     ],
 )
 def test_a_log_that_does_not_play_says_where(

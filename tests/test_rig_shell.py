@@ -95,6 +95,7 @@ def test_scenes_and_cues_by_osc(stage: Stage) -> None:
     assert stage.remote.hear("/scene") == ["wild"]
     stage.remote.say("/scene/none")
     assert stage.remote.hear("/error") == ["no scene 'none'; there are: calm, wild"]
+    until(lambda: stage.said)
     assert stage.said == ["no scene 'none'; there are: calm, wild"]
 
 

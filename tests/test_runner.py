@@ -295,3 +295,18 @@ def test_it_is_busy_while_a_chunk_is_made(bundle: Bundle, controls: Controls) ->
         assert runner.status().busy
         gate.set()
         until(lambda: not runner.status().busy)
+
+
+def test_starting_anew_leaves_no_gap_and_no_click(generator: Generator, controls: Controls) -> None:
+    with playing(generator, controls) as (runner, blocks):
+        until(lambda: len(generated(blocks)) > 6)
+        runner.start_anew()
+        before = len(generated(blocks))
+        until(lambda: len(generated(blocks)) > before + 12)
+    assert any(block.cover for block in blocks)
+    assert [block.index for block in generated(blocks)] == list(range(len(generated(blocks))))
+    audio = joined(blocks)[:, 0]
+    edges = np.cumsum([len(block.audio) for block in blocks])[:-1]
+    jumps = np.abs(np.diff(audio))
+    assert jumps[edges - 1].max() <= 1.1 * np.delete(jumps, edges - 1).max()
+    assert runner.ring.shortfall_samples == 0

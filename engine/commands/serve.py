@@ -63,7 +63,7 @@ async def _serve_beside(beside: Stage, given: Namespace, monitor: Monitor | None
         _config(given), ring=runner.ring, blocks=blocks, controls=stream.controls,
         status=runner.status, bundle=stream.bundle, version=version(),
         chunk_samples=generator.chunk_samples, depth=generator.ladder.depth, monitor=sent,
-        prompts=runner.prompts, prompted=stream.prompted,
+        prompts=runner.prompts, prompted=stream.prompted, start_anew=runner.start_anew,
     )  # fmt: skip
     asked = _signals()
     await server.start()

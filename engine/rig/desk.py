@@ -75,6 +75,7 @@ class Desk:
         self._lock = threading.RLock()
         self._agenda = Agenda()
         self._tales: list[Tale] = []
+        self._unsaved: tuple[Show, str] | None = None
         self._places: dict[tuple[Words, ...], Floats | None] = {(): None}
         self._made = self._played = 0
         bpm = controls.snapshot().value("bpm", USUAL_BPM)
@@ -93,6 +94,9 @@ class Desk:
                 self._take(order)
             except UsageError as error:
                 self._tell("/error", str(error))
+            unsaved, self._unsaved = self._unsaved, None
+        if unsaved is not None:
+            self._save(*unsaved)
 
     def later(self, due_s: float, order: Order) -> None:
         """Carry out an order at a time of the monotonic clock."""
@@ -300,12 +304,20 @@ class Desk:
         self._keep(replace(self.show, knobs=(*others, knob)), f"{knob.control} is on a knob")
 
     def _keep(self, show: Show, line: str) -> None:
-        """Take over a changed show, and write it where it came from."""
+        """Take over a changed show, and have it written when the keeper need not wait for it."""
         self.show = show
-        if self._path is not None:
-            save_show(show, self._path)
-        kept = f" in {self._path}" if self._path else "; without --show it ends with the session"
-        self._tell("/note", line + kept)
+        self._unsaved = show, line
+
+    def _save(self, show: Show, line: str) -> None:
+        try:
+            if self._path is not None:
+                save_show(show, self._path)
+            kept = f" in {self._path}" if self._path else ", for this session: there is no --show"
+            tale: Tale = ("/note", line + kept)
+        except UsageError as error:
+            tale = ("/error", str(error))
+        with self._lock:
+            self._tell(*tale)
 
     # ---- telling ------------------------------------------------------------------------------
 

@@ -4,12 +4,13 @@ A file of JSON lines. The first says what was played, and how; then come, in the
 happened:
 
     {"set": 7, "at": 40960, "heard": 26400, "values": {"bpm": 90.0}, "prompt": [0.1, …]}
-    {"tick": 12, "revision": 7, "steps": 10, "recover": false, "worker": 0}
+    {"tick": 12, "revision": 7, "steps": 10, "first": "", "worker": 0}
     {"block": 12, "at": 40960, "cover": false, "revision": 7}
 
 `set` is a revision of the controls: what changed (the prompt as its place), behind which sample the
 music was made then (`at`), and which was played (`heard`). `tick` is a tick that a worker began,
-`block` what was put into the ring. Lines are written by a thread of their own.
+after what it did `first` ("recover", "forget" or nothing). `block` is what was put into the ring.
+Lines are written by a thread of their own.
 """
 
 from __future__ import annotations
@@ -71,11 +72,9 @@ class FlightLog:
             line["prompt"] = None if now.prompt is None else now.prompt.tolist()
         self._put(line)
 
-    def tick(
-        self, index: int, revision: int, steps: int | None, recover: bool, worker: int
-    ) -> None:
+    def tick(self, index: int, revision: int, steps: int | None, first: str, worker: int) -> None:
         """A worker begins a tick."""
-        self._put({"tick": index, "revision": revision, "steps": steps, "recover": recover,
+        self._put({"tick": index, "revision": revision, "steps": steps, "first": first,
                    "worker": worker})  # fmt: skip
 
     def resumed(self, worker: int, next_index: int) -> None:
@@ -121,21 +120,25 @@ class _Watched:
         self._generator = generator
         self._flight = flight
         self._worker = worker
-        self._recover = False
+        self._first = ""
         self._ticks = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._generator, name)
 
     def tick(self, controls: ControlSnapshot, steps: int | None = None) -> Block:
-        self._flight.tick(self._ticks, controls.revision, steps, self._recover, self._worker)
+        self._flight.tick(self._ticks, controls.revision, steps, self._first, self._worker)
         self._ticks += 1
-        self._recover = False
+        self._first = ""
         return self._generator.tick(controls, steps)
 
     def recover(self) -> None:
-        self._recover = True
+        self._first = "recover"
         self._generator.recover()
+
+    def forget(self) -> None:
+        self._first = "forget"
+        self._generator.forget()
 
     def resume(self, latents: Floats, next_index: int, plans: Iterable[Plan] = ()) -> None:
         self._flight.resumed(self._worker, next_index)

@@ -139,10 +139,13 @@ class _Replay:
         if "resume" in line:
             self._workers[worker] = self._resumed(line["resume"])
             return None
-        generator = self._workers.get(worker)
-        if generator is None:
-            raise UsageError(f"the log does not say where worker {worker} began")
-        if line["recover"]:
+        if worker not in self._workers:  # there was nothing to go on behind
+            self._workers[worker] = self._spare()
+        generator = self._workers[worker]
+        if line["first"] == "forget":
+            self._good.clear()
+            generator.forget()
+        elif line["first"] == "recover":
             generator.recover()
         return generator.tick(self._snapshot(line["revision"]), line["steps"])
 
@@ -188,7 +191,7 @@ def _line(text: str) -> Mapping[str, Any] | None:
 NEEDED: tuple[tuple[str, dict[str, type]], ...] = (
     ("flight", {"bundle": dict, "backend": str, "seed": int, "chunk_frames": int, "ladder": list}),
     ("set", {"set": int, "values": dict}),
-    ("tick", {"tick": int, "revision": int, "recover": bool, "worker": int}),
+    ("tick", {"tick": int, "revision": int, "first": str, "worker": int}),
     ("resume", {"resume": int, "worker": int}),
     ("block", {"block": int, "at": int, "cover": bool, "revision": int}),
 )
