@@ -115,7 +115,7 @@ train-semantic: $(TRAIN) ## train what listens, and write the corpus as tokens
 	$(BIN)/python -m model.train_semantic --data $(RUNS)/data $(TRUTH) --out $(RUNS)/semantic \
 		--preset $(PRESET) --minutes $(SEMANTIC_MINUTES) $(ARGS)
 	$(BIN)/python -m model.tokenise --data $(RUNS)/data --semantic $(RUNS)/semantic \
-		--out $(RUNS)/tokens
+		--out $(RUNS)/tokens $(if $(DATA),,--semitones 0 -4 -2 2 4)
 
 train-mulan: $(TRAIN) ## train the joint music-text embedding; needs the corpus's captions
 	$(BIN)/python -m model.train_mulan --corpus $(RUNS)/corpus --features $(RUNS)/tokens \
