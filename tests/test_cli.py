@@ -16,8 +16,11 @@ import pytest
 import soundfile
 
 from engine import cli, commands
+from engine.backends import standin
 from engine.bundle import Bundle
 from engine.commands.info import describe
+from engine.commands.wishes import read_wishes
+from engine.errors import UsageError
 
 RATE_HZ = 24000
 LIVE = Path(__file__).parent.parent / "engine" / "bundles" / "live"
@@ -222,8 +225,6 @@ def test_a_take_without_samples_is_refused_in_one_line(
         (("--chunk", "7"), "7"),
         (("--backend", "tape"), "tape"),
         (("--from", "nowhere.wav"), "nowhere.wav"),
-        (("--bundle", LIVE, "--backend", "auto", "--prompt", "a waltz"), "no words"),
-        (("--bundle", LIVE, "--backend", "auto", "--bpm", "90"), "no musical wishes"),
         (("--prompt", ""), "text is empty"),
         (("--prompt", "a" * 10_000), "10,000 characters"),
         (("--prompt", "xyzzy 🎹"), "no word of"),
@@ -252,6 +253,13 @@ def test_a_wrong_option_is_one_line_and_exit_2(
 ) -> None:
     assert render(tmp_path / "out.wav", *arguments) == 2
     assert word in one_line(capsys)
+
+
+@pytest.mark.parametrize("asked", [("--prompt", "a waltz"), ("--bpm", "90")])
+def test_a_bundle_that_takes_no_words_says_so(asked: tuple[str, str]) -> None:
+    given = cli.parser().parse_args(["render", "-o", "out.wav", *asked])
+    with pytest.raises(UsageError, match="no words and no musical wishes"):
+        read_wishes(given, standin.bundle().manifest)
 
 
 def test_an_unknown_command_is_one_line_and_exit_2(capsys: pytest.CaptureFixture[str]) -> None:
