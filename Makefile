@@ -8,10 +8,13 @@ RUNTIME ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 OTHER := $(if $(filter gpu,$(RUNTIME)),cpu,gpu)
 # More options for the command behind a target: make bench ARGS="--seconds 600 --json"
 ARGS ?=
+# A Python that has acids-rave, for its row of make peers.
+RAVE ?=
 
 # The recipe: where it works, and how long. DATA= trains on a folder of recordings
 # instead of the corpus, INIT= starts from the networks of another such place (RUNS, or what
-# export.restore wrote) instead of from nothing.
+# export.restore wrote) instead of from nothing. PRESET=paper trains the published VAE-GAN by
+# make train-autoencoder; it belongs on a GPU (ARGS="--device cuda") and is not exported.
 RUNS ?= runs
 SONGS ?= 260
 SCORES ?=
@@ -25,6 +28,7 @@ SEMANTIC_MINUTES ?= 20
 MULAN_MINUTES ?= 8
 LANGUAGE_MINUTES ?= 60
 VELOCITY_MINUTES ?= 90
+DISTILLED_MINUTES ?= 30
 INIT ?=
 INIT_AUTOENCODER ?= $(if $(INIT),$(INIT)/autoencoder)
 INIT_VELOCITY ?= $(if $(INIT),$(INIT)/velocity)
@@ -49,8 +53,8 @@ TEST := $(VENV)/.test-$(RUNTIME)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help play test style types layers bench quality adherence clean \
-	train corpus train-autoencoder train-semantic train-mulan train-language train-velocity \
+.PHONY: help play test faults style types layers bench peers quality adherence clean \
+	train corpus train-autoencoder train-semantic train-mulan train-language train-velocity train-distilled \
 	export finetune
 
 help: ## print this list
@@ -61,6 +65,9 @@ play: $(PLAY) ## set up and serve the music: open the address it prints
 
 test: $(TEST) ## set up and run every test
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: $(TEST) $(VENV)/.apt-faults ## the faults it must survive, each with its number (docs/faults.md)
+	$(BIN)/python -m pytest tests/faults $(ARGS)
 
 style: $(TEST) ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -75,6 +82,9 @@ layers: $(TEST) ## import-linter: the floors
 bench: $(PLAY) ## latency, real-time factor, misses
 	$(BIN)/perpetuo bench $(ARGS)
 
+peers: $(TRAIN) ## what a user would pick instead, timed beside ours (docs/peers.md)
+	$(BIN)/python -m bench.peers $(if $(RAVE),--rave-python '$(RAVE)') $(ARGS)
+
 quality: $(TRAIN) $(VENV)/.apt-corpus ## the quality report on 48 songs nothing was trained on
 	$(BIN)/python -m model.corpus --out $(RUNS)/held-out/corpus --songs 48 \
 		--seed $(HELD_OUT_SEED) --no-stems
@@ -86,13 +96,14 @@ adherence: $(TRAIN) ## how far the music does what is asked, by a judge of its o
 	$(BIN)/python -m bench.adherence --judge $(RUNS)/judge --corpus $(RUNS)/corpus \
 		--data $(RUNS)/data --out $(RUNS)/adherence $(ARGS)
 
-train: ## the whole recipe: the next seven, one after the other
+train: ## the whole recipe: the next eight, one after the other
 	$(MAKE) --no-print-directory corpus
 	$(MAKE) --no-print-directory train-autoencoder
 	$(if $(DATA),,$(MAKE) --no-print-directory train-semantic)
 	$(if $(DATA),,$(MAKE) --no-print-directory train-mulan)
 	$(if $(DATA),,$(MAKE) --no-print-directory train-language)
 	$(MAKE) --no-print-directory train-velocity
+	$(if $(DATA),,$(MAKE) --no-print-directory train-distilled)
 	$(MAKE) --no-print-directory export
 
 ifeq ($(DATA),)
@@ -131,8 +142,14 @@ train-velocity: $(TRAIN) ## train the velocity network; resumes after a stop
 		--autoencoder $(RUNS)/autoencoder --minutes $(VELOCITY_MINUTES) \
 		$(ASKED) $(if $(INIT_VELOCITY),--init '$(INIT_VELOCITY)') $(ARGS)
 
+train-distilled: $(TRAIN) ## distil the velocity network: five passes, guidance inside
+	$(BIN)/python -m model.train_distilled --velocity $(RUNS)/velocity \
+		--autoencoder $(RUNS)/autoencoder --data $(RUNS)/data $(ASKED) \
+		--out $(RUNS)/distilled --minutes $(DISTILLED_MINUTES) $(ARGS)
+
 export: $(TRAIN) ## write the bundle and compare it with torch
-	$(BIN)/python -m export --autoencoder $(RUNS)/autoencoder --velocity $(RUNS)/velocity \
+	$(BIN)/python -m export --autoencoder $(RUNS)/autoencoder \
+		--velocity $(RUNS)/$(if $(DATA),velocity,distilled --steps 5 --guidance 1 --pull 1.6) \
 		$(PROMPTED) --out $(BUNDLE) \
 		$(if $(DATA),--trained-on 'a folder of recordings') $(ARGS)
 
@@ -197,7 +214,11 @@ $(VENV)/.apt-corpus: $(VENV)/.made
 	@touch $@
 
 $(VENV)/.apt-test: $(VENV)/.apt-play $(VENV)/.apt-corpus
-	$(call apt,jackd2 chromium)
+	$(call apt,jackd2 chromium icecast2 ffmpeg)
+	@touch $@
+
+$(VENV)/.apt-faults: $(VENV)/.apt-test
+	$(call apt,stress-ng gcc libc6-dev)
 	@touch $@
 
 $(PLAY): pyproject.toml | $(VENV)/.apt-play
@@ -218,7 +239,7 @@ $(TRAIN): $(PLAY)
 
 $(TEST): $(TRAIN) | $(VENV)/.apt-test
 	@echo "set-up: what the tests and checks need"
-	@$(PIP) --editable '.[$(RUNTIME),train,dev,rig]'
+	@$(PIP) --editable '.[$(RUNTIME),train,dev,rig,opus]'
 	@$(PIP) --editable '.[kernels]' || \
 		echo 'set-up: no Triton: the tests of the kernels are skipped' >&2
 	@touch $@

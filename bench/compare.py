@@ -5,7 +5,9 @@ Exit code 0 where nothing got worse, 1 where something did, 2 where there is not
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,14 @@ class Figure:
 
 
 FIGURES = (
+    Figure("streams", 0.0, higher_is_better=True),
     Figure("real_time_factor", 0.005),
     Figure("deadline_misses", 0.0),
     Figure("longest_miss_run", 0.0),
     Figure("cold_first_chunk_s", 0.02),
     Figure("tick_ms.p50", 1.0),
     Figure("tick_ms.p99", 3.0),
+    Figure("tick_share.p999", 0.05),
     Figure("first_audio.warm_s", 0.01),
     Figure("first_audio.process_s", 0.1),
     Figure("overhead.fraction", 0.005),
@@ -40,6 +44,10 @@ FIGURES = (
     Figure("live.deadline_misses", 0.0),
     Figure("live.control_to_sound_s.p99", 0.05),
     Figure("live.feed_gap_ms.p99", 5.0),
+    Figure("sink.underruns", 0.0),
+    Figure("sink.gap_ms.p99", 1.0),
+    Figure("control.idea.to_sound_s.p99", 0.05),
+    Figure("control.hand.to_sound_s.p99", 0.02),
     Figure("autoencoder.held_out.mel_error_db", 0.05),
     Figure("autoencoder.held_out.si_sdr_db", 0.2, higher_is_better=True),
     Figure("frechet.ratio", 0.02),
@@ -77,6 +85,11 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
     for name in ("machine", "backend", "bundle", "ladder"):
         if before.get(name) != after.get(name):
             notes.append(f"the runs differ in {name}: {before.get(name)} against {after.get(name)}")
+    for first, second, name in ((before, after, "B"), (after, before, "A")):
+        lost = [one.path for one in FIGURES if lookup(first, one.path) is not None]
+        lost = [path for path in lost if lookup(second, path) is None]
+        if lost:
+            notes.append(f"not in {name}: {', '.join(lost)}")
     return notes
 
 
@@ -85,11 +98,18 @@ def render(found: Sequence[Change]) -> str:
     width = max(len(change.name) for change in found)
     lines = []
     for change in found:
-        share = (change.after / change.before - 1.0) * 100 if change.before else 0.0
+        share = f"{(change.after / change.before - 1.0) * 100:+8.1f} %" if change.before else ""
         mark = "  WORSE" if change.worse else ""
-        figures = f"{change.before:12.4f} {change.after:12.4f} {share:+8.1f} %"
+        figures = f"{change.before:12.4f} {change.after:12.4f} {share:10}"
         lines.append(f"{change.name:<{width}} {figures}{mark}")
     return "\n".join(lines)
+
+
+def _share(text: str) -> float:
+    with suppress(ValueError):
+        if 0.0 <= float(text) <= 100.0:
+            return float(text)
+    raise ArgumentTypeError(f"{text:.40} is no share from 0 to 100, as 0.15 is")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -97,7 +117,7 @@ def main(argv: Sequence[str]) -> int:
     parser = Parser(prog="perpetuo bench compare", description=__doc__)
     parser.add_argument("before", type=Path, metavar="A")
     parser.add_argument("after", type=Path, metavar="B")
-    parser.add_argument("--bound", type=float, default=0.15, help="share that is too much (0.15)")
+    parser.add_argument("--bound", type=_share, default=0.15, help="share that is too much (0.15)")
     options = parser.parse_args(argv)
     before, after = read_report(options.before), read_report(options.after)
     found = changes(before, after, options.bound)

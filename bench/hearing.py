@@ -17,10 +17,15 @@ class Hearing:
     skipped: int = 0
     filler_packets: int = 0
     control_to_sound_s: list[float] = field(default_factory=list)
+    late_samples: list[int] = field(default_factory=list)
+    """For every control whose sample was promised: by how much it was missed, 0 where it lay in the
+    first packet that carried the control, less than 0 where it was heard sooner."""
     _arrivals: list[tuple[int, float]] = field(default_factory=list)
     _packet_s: float = 0.0
     _asked_s: float | None = None
     _revision: int | None = None
+    _heard_at: int | None = None
+    _kind: str = "idea"
 
     @property
     def waiting(self) -> bool:
@@ -32,13 +37,13 @@ class Hearing:
         """Live packets received."""
         return len(self._arrivals)
 
-    def ask(self, now_s: float) -> None:
-        """A control was sent."""
-        self._asked_s, self._revision = now_s, None
+    def ask(self, now_s: float, kind: str = "idea") -> None:
+        """A control of this kind was sent."""
+        self._asked_s, self._revision, self._kind = now_s, None, kind
 
-    def acknowledge(self, revision: int) -> None:
-        """The server says which revision the control made."""
-        self._revision = revision
+    def acknowledge(self, revision: int, heard_at: int | None = None) -> None:
+        """The server says which revision the control made, and at which sample it is heard."""
+        self._revision, self._heard_at = revision, heard_at
 
     def packet(self, header: PacketHeader, now_s: float) -> None:
         """A packet came. The first ones, sent again to a late joiner, tell nothing of time."""
@@ -57,9 +62,15 @@ class Hearing:
     def _listen(self, header: PacketHeader, now_s: float) -> None:
         if self._asked_s is None or self._revision is None:
             return
-        if header.idea_revision >= self._revision:
-            self.control_to_sound_s.append(now_s - self._asked_s)
-            self._asked_s = self._revision = None
+        carried = header.hand_revision if self._kind == "hand" else header.idea_revision
+        if carried < self._revision:
+            return
+        self.control_to_sound_s.append(now_s - self._asked_s)
+        self._asked_s = self._revision = None
+        if self._heard_at is not None:
+            last = header.position + header.samples - 1
+            nearest = min(max(self._heard_at, header.position), last)
+            self.late_samples.append(nearest - self._heard_at)
 
     def gaps_ms(self) -> Tail:
         """Between one live packet and the next."""

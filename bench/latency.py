@@ -1,14 +1,19 @@
 """`perpetuo bench`: does the engine keep time on this machine, and by how much?
 
-Three parts: ticks as fast as they go (stages, real-time factor, lateness against the intended
-time), first audio in fresh processes, and `perpetuo serve` in real time with a listener on
-loopback. `perpetuo bench compare A B` compares two saved runs, `perpetuo bench roofline` the tick
-with what the machine can do.
+Four parts: ticks as fast as they go (stages, real-time factor, lateness against the intended
+time), first audio in fresh processes, the engine in real time with a sink as a sound device is one,
+and `perpetuo serve` in real time with a listener on loopback.
+
+  perpetuo bench compare A B   two saved runs: is the second worse?
+  perpetuo bench control       from a control to its sound, by the stamps of the packets
+  perpetuo bench roofline      the tick beside what the machine can do
+  perpetuo bench capacity      how many streams it plays at once
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import subprocess
 import sys
 import time
@@ -20,12 +25,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench import compare, machine
+from bench import history, machine
+from bench.binding import Cost, play_ring
+from bench.denormals import flushed
 from bench.latency_text import render
 from bench.live import measure_live
-from bench.report import plain, to_json
+from bench.page import page
+from bench.report import plain, to_json, write_json, write_text
+from bench.sink import measure_sink
 from bench.ticking import GraphClock, Ticks, run_ticks
-from bench.timing import Tail, paced_lateness, simulate_ring
+from bench.timeline import watch_ticks
+from bench.timing import Tail, paced_lateness
 from bench.verdict import latency_checks, passed
 from engine.backends import BACKENDS, open_backend
 from engine.backends.standin import bundle as standin_bundle
@@ -37,6 +47,9 @@ from engine.generator import Generator
 
 LIVE_S = 10.0
 PROCESSES = 3
+WORDS = ("compare", "control", "roofline", "capacity")
+"""Benchmarks of their own, imported when they are asked for."""
+
 RINGS_CHUNKS = (1, 2, 3, 4, 6, 8)
 
 
@@ -64,12 +77,8 @@ class Subject:
 def main(argv: Sequence[str]) -> int:
     """Print the report; 0 where every budget is kept, 1 where not, else the error's code."""
     try:
-        if list(argv[:1]) == ["compare"]:
-            return compare.main(argv[1:])
-        if list(argv[:1]) == ["roofline"]:
-            from bench import roofline  # counts with onnx, which the engine goes without
-
-            return roofline.main(argv[1:])
+        if argv and argv[0] in WORDS:
+            return int(importlib.import_module(f"bench.{argv[0]}").main(argv[1:]))
         return _bench(parser().parse_args(argv))
     except PerpetuoError as error:
         print(f"perpetuo bench: {error}", file=sys.stderr)
@@ -79,6 +88,12 @@ def main(argv: Sequence[str]) -> int:
 def _bench(options: argparse.Namespace) -> int:
     report = measure(options)
     print(render(report))
+    if options.save:
+        write_json(options.save, report)
+    if options.html:
+        write_text(options.html, page(report))
+    if options.history:
+        history.append(options.history, report)
     if options.json:
         print(to_json(report))
     return 0 if report["verdict"]["passed"] else 1
@@ -91,14 +106,19 @@ def parser() -> argparse.ArgumentParser:
     )
     shaped.add_argument("--seconds", type=positive_seconds, default=60.0, help="of music (60)")
     shaped.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    shaped.add_argument("--save", type=Path, metavar="FILE", help="the report as JSON")
+    shaped.add_argument("--html", type=Path, metavar="FILE", help="the report as a page")
+    shaped.add_argument(
+        "--history", type=Path, metavar="FILE", help="a line of figures behind those of other runs"
+    )
     shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
     shaped.add_argument("--backend", choices=BACKENDS, default="auto")
     shaped.add_argument("--threads", type=int, default=1, help="of the backend (1)")
     pace = shaped.add_mutually_exclusive_group()
     pace.add_argument(
-        "--paced", action="store_true", help=f"serve in real time all the while, not {LIVE_S:g} s"
+        "--paced", action="store_true", help=f"play in real time as long, not {LIVE_S:g} s each"
     )
-    pace.add_argument("--offline", action="store_true", help="start no server")
+    pace.add_argument("--offline", action="store_true", help="play nothing in real time")
     return shaped
 
 
@@ -117,19 +137,26 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     jitter_ms = machine.timer_jitter_ms()
     subject = Subject.of(options)
     clock, warm, ticks, memory = _tick(subject, options.seconds)
+    ladder = subject.bundle.manifest.ladder
     report = {
         "benchmark": "latency",
         **_identity(subject, clock),
         **_figures(ticks),
+        "rings": [
+            play_ring(_costs(ticks), ticks.chunk_s, ladder, n * ticks.chunk_s) for n in RINGS_CHUNKS
+        ],
+        "timeline": watch_ticks(subject.bundle, clock.backend),
+        "denormals_flushed": flushed(),
         "first_audio": {"warm_s": warm.first_audio_s, "process_s": first_audio_s(subject)},
         "memory": memory,
         "timer_jitter_ms": jitter_ms,
     }
     if not options.offline:
         live_s = options.seconds if options.paced else min(LIVE_S, options.seconds)
+        sink = measure_sink(subject.bundle, clock.backend, live_s)
         live = measure_live(subject.arguments(), live_s)
-        report["live"] = live
-        report["deadline_misses"] += live.deadline_misses
+        report |= {"sink": sink, "live": live}
+        report["deadline_misses"] += sink.deadline_misses + live.deadline_misses
     report = plain(report)
     found = latency_checks(report)
     report["verdict"] = {"passed": passed(found), "checks": plain(found)}
@@ -171,21 +198,26 @@ def _identity(subject: Subject, clock: GraphClock) -> dict[str, Any]:
 def _figures(ticks: Ticks) -> dict[str, Any]:
     warm_s = ticks.costs_s[1:]
     lateness = paced_lateness(warm_s, ticks.chunk_s)
-    rings = [simulate_ring(warm_s, ticks.chunk_s, n * ticks.chunk_s) for n in RINGS_CHUNKS]
     return {
         "chunks": len(ticks.costs_s),
         "real_time_factor": ticks.real_time_factor,
         "cold_first_chunk_s": ticks.first_audio_s,
         "tick_ms": _tail_ms(warm_s),
+        "tick_share": Tail.of([cost_s / ticks.chunk_s for cost_s in warm_s]),
         "stages_ms": {name: _tail_ms(costs[1:]) for name, costs in ticks.stages_s.items()},
         "deadline_misses": lateness.misses,
         "longest_miss_run": lateness.longest_run,
         "lateness_ms": _tail_ms(lateness.late_s),
         "lateness_histogram_chunks": lateness.histogram(),
-        "rings": rings,
         "overhead": {"fraction": ticks.overhead_share},
         "control_delay_chunks": Tail.of(ticks.control_delay_ticks),
     }
+
+
+def _costs(ticks: Ticks) -> list[Cost]:
+    """Of all warm ticks: their passes, and the rest."""
+    both = zip(ticks.stages_s["passes"][1:], ticks.costs_s[1:], strict=True)
+    return [Cost(passes_s, all_s - passes_s) for passes_s, all_s in both]
 
 
 def _tail_ms(seconds: Sequence[float]) -> Tail:

@@ -1,4 +1,4 @@
-"""`perpetuo serve` in a process of its own, heard over loopback as any listener hears it."""
+"""`perpetuo serve` in processes of its own, heard over loopback as any listener hears it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -17,24 +18,31 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from bench import machine
 from bench.hearing import Hearing
+from bench.processes import tree_memory_mb
 from bench.timing import Tail
 from engine.errors import NetworkError
 from engine.wire.native import SUBPROTOCOL
 from engine.wire.packets import PacketHeader
 
 START_S = 30.0
+SETTLE_S = 30.0
+"""The longest that is waited for the lead of the chunks to settle."""
+
 ASK_EVERY_S = 0.7317
 """Out of step with any chunk size, so that controls fall anywhere in a tick."""
 
 
 @dataclass(frozen=True)
 class LiveRun:
-    """What a listener and the server's own counters say of some seconds of live music."""
+    """What a listener and the server's own counters say of some seconds of live music.
+
+    All but the first audio is counted from when the engine knew what its chunks take.
+    """
 
     seconds: float
     first_audio_s: float
+    settled_s: float  # from first audio to then
     packets: int
     skipped_packets: int
     filler_packets: int
@@ -42,7 +50,10 @@ class LiveRun:
     deadline_misses: int
     holds: int
     replaced_blocks: int
-    ring_s: float
+    ring_s: float  # the fullest that the ring was
+    lead_s: float  # how long before it was due a chunk was begun, at the end
+    margin_s: float
+    least_spare_s: float
     feed_gap_ms: Tail
     feed_lateness_ms: Tail
     control_to_sound_s: Tail
@@ -50,8 +61,65 @@ class LiveRun:
     memory_end_mb: float
 
 
-def measure_live(arguments: Sequence[str], seconds: float) -> LiveRun:
-    """Start `perpetuo serve` with `arguments`, listen for `seconds`, stop it.
+@dataclass
+class Serving:
+    """A connection to a server that was just started, and what is heard of it."""
+
+    feed: ClientConnection
+    process_id: int
+    started_s: float
+    controls: list[dict[str, Any]]
+    heard: Hearing = field(default_factory=Hearing)
+    states: list[dict[str, Any]] = field(default_factory=list)
+
+    def hear(self) -> None:
+        """Take one message; TimeoutError if none comes."""
+        message = self.feed.recv(timeout=10.0)
+        now_s = time.monotonic()
+        if isinstance(message, bytes):
+            self.heard.packet(PacketHeader.unpack(message), now_s)
+            return
+        fields = json.loads(message)
+        if fields["type"] == "ack":
+            self.heard.acknowledge(int(fields["revision"]), fields.get("heard_at"))
+        elif fields["type"] == "state":
+            self.states.append(fields)
+
+    def hear_until(self, end_s: float) -> None:
+        """All messages up to a time."""
+        while time.monotonic() < end_s:
+            self.hear()
+
+    def settle(self) -> float:
+        """Hear until chunks are begun as late as they will be; seconds from the first music."""
+        while self.heard.first_music_s is None or not self.states:
+            self.hear()
+        cautious_ms = self.states[0]["lead_ms"]
+        while time.monotonic() - self.heard.first_music_s < SETTLE_S:
+            if self.states[-1]["lead_ms"] < cautious_ms:
+                self.hear_until(time.monotonic() + cautious_ms / 1e3)  # for what is ahead to play
+                break
+            self.hear()
+        return time.monotonic() - self.heard.first_music_s
+
+    def control(self, kind: str) -> dict[str, Any]:
+        """A control of that kind."""
+        return next(control for control in self.controls if control["kind"] == kind)
+
+    def ask(self, control: dict[str, Any]) -> None:
+        """Set a control to the value that it has by default: the music stays."""
+        wish = {"type": "set", "name": control["name"], "value": control["default"], "id": 1}
+        self.heard.ask(time.monotonic(), control["kind"])
+        self.feed.send(json.dumps(wish))
+
+    def grown(self, name: str) -> int:
+        """By how much a counter of the server's grew over the states kept."""
+        return int(self.states[-1][name] - self.states[0][name])
+
+
+@contextmanager
+def serving(arguments: Sequence[str]) -> Iterator[Serving]:
+    """`perpetuo serve` with `arguments`, until the end of the block.
 
     NetworkError where it ends early or does not open its feed within 30 s.
     """
@@ -62,11 +130,62 @@ def measure_live(arguments: Sequence[str], seconds: float) -> LiveRun:
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=words)
         try:
             with _open_feed(server, port, started_s) as feed:
-                return _listen(feed, server.pid, started_s, seconds)
+                yield Serving(feed, server.pid, started_s, _greet(feed))
         except (WebSocketException, OSError) as error:
             raise NetworkError(f"perpetuo serve: {_last_line(words)} ({error})") from error
         finally:
             _stop(server)
+
+
+def measure_live(arguments: Sequence[str], seconds: float) -> LiveRun:
+    """Start `perpetuo serve` with `arguments`, let it settle, listen for `seconds`, stop it.
+
+    NetworkError as `serving`.
+    """
+    with serving(arguments) as server:
+        settled_s = server.settle()
+        first_audio_s = (server.heard.first_music_s or 0.0) - server.started_s
+        server.states, server.heard = server.states[-1:], Hearing()
+        memory_start_mb = tree_memory_mb(server.process_id)
+        _attend(server, time.monotonic() + seconds)
+        return _live_run(server, seconds, first_audio_s, settled_s, memory_start_mb)
+
+
+def _attend(server: Serving, end_s: float) -> None:
+    """Listen until `end_s`, and set an idea now and then."""
+    idea, ask_s = server.control("idea"), 0.0
+    while (now_s := time.monotonic()) < end_s:
+        if now_s >= ask_s and not server.heard.waiting:
+            ask_s = now_s + ASK_EVERY_S
+            server.ask(idea)
+        server.hear()
+
+
+def _live_run(
+    server: Serving, seconds: float, first_audio_s: float, settled_s: float, memory_mb: float
+) -> LiveRun:
+    heard, states = server.heard, server.states
+    return LiveRun(
+        seconds=seconds,
+        first_audio_s=first_audio_s,
+        settled_s=settled_s,
+        packets=heard.packets,
+        skipped_packets=heard.skipped,
+        filler_packets=heard.filler_packets,
+        underruns=server.grown("underruns"),
+        deadline_misses=server.grown("deadline_misses"),
+        holds=server.grown("holds"),
+        replaced_blocks=server.grown("replaced_blocks"),
+        ring_s=max(state["fill_ms"] for state in states) / 1e3,
+        lead_s=states[-1]["lead_ms"] / 1e3,
+        margin_s=states[-1]["margin_ms"] / 1e3,
+        least_spare_s=min(state["spare_ms"] for state in states) / 1e3,
+        feed_gap_ms=heard.gaps_ms(),
+        feed_lateness_ms=heard.lateness_ms(),
+        control_to_sound_s=Tail.of(heard.control_to_sound_s),
+        memory_start_mb=memory_mb,
+        memory_end_mb=tree_memory_mb(server.process_id),
+    )
 
 
 def _free_port() -> int:
@@ -96,82 +215,11 @@ def _last_line(words: IO[bytes]) -> str:
     return lines[-1] if lines else "the feed ended"
 
 
-@dataclass
-class _Engine:
-    """What the server's state messages said first and last, and the fullest ring of all."""
-
-    first: dict[str, Any] = field(default_factory=dict)
-    last: dict[str, Any] = field(default_factory=dict)
-    ring_s: float = 0.0
-
-    def note(self, state: dict[str, Any]) -> None:
-        self.first = self.first or state
-        self.last = state
-        self.ring_s = max(self.ring_s, state["fill_ms"] / 1e3)
-
-    def grown(self, name: str) -> int:
-        return int(self.last[name] - self.first[name])
-
-
-def _listen(feed: ClientConnection, server_id: int, started_s: float, seconds: float) -> LiveRun:
-    heard, engine = Hearing(), _Engine()
-    idea = _greet(feed)
-    while heard.first_music_s is None or not engine.first:
-        _hear(feed, heard, engine)
-    memory_start_mb = machine.memory_mb(server_id)
-    _attend(feed, heard, engine, idea, heard.first_music_s + seconds)
-    return LiveRun(
-        seconds=seconds,
-        first_audio_s=heard.first_music_s - started_s,
-        packets=heard.packets,
-        skipped_packets=heard.skipped,
-        filler_packets=heard.filler_packets,
-        underruns=engine.grown("underruns"),
-        deadline_misses=engine.grown("deadline_misses"),
-        holds=engine.grown("holds"),
-        replaced_blocks=engine.grown("replaced_blocks"),
-        ring_s=engine.ring_s,
-        feed_gap_ms=heard.gaps_ms(),
-        feed_lateness_ms=heard.lateness_ms(),
-        control_to_sound_s=Tail.of(heard.control_to_sound_s),
-        memory_start_mb=memory_start_mb,
-        memory_end_mb=machine.memory_mb(server_id),
-    )
-
-
-def _attend(
-    feed: ClientConnection, heard: Hearing, engine: _Engine, idea: dict[str, Any], end_s: float
-) -> None:
-    """Listen until `end_s`, setting the idea to its default now and then: the music stays."""
-    wish = {"type": "set", "name": idea["name"], "value": idea["default"], "id": 1}
-    ask_s = time.monotonic() + ASK_EVERY_S
-    while (now_s := time.monotonic()) < end_s:
-        if now_s >= ask_s and not heard.waiting:
-            ask_s = now_s + ASK_EVERY_S
-            heard.ask(time.monotonic())
-            feed.send(json.dumps(wish))
-        _hear(feed, heard, engine)
-
-
-def _greet(feed: ClientConnection) -> dict[str, Any]:
-    """Exchange hellos; returns an idea that may be set."""
+def _greet(feed: ClientConnection) -> list[dict[str, Any]]:
+    """Exchange hellos; returns the controls that may be set."""
     hello = json.loads(feed.recv(timeout=10.0))
     feed.send(json.dumps({"type": "hello", "codec": "pcm_s16le"}))
-    ideas: list[dict[str, Any]] = [c for c in hello["controls"] if c["kind"] == "idea"]
-    return ideas[0]
-
-
-def _hear(feed: ClientConnection, heard: Hearing, engine: _Engine) -> None:
-    message = feed.recv(timeout=10.0)
-    now_s = time.monotonic()
-    if isinstance(message, bytes):
-        heard.packet(PacketHeader.unpack(message), now_s)
-        return
-    fields = json.loads(message)
-    if fields["type"] == "ack":
-        heard.acknowledge(int(fields["revision"]))
-    elif fields["type"] == "state":
-        engine.note(fields)
+    return list(hello["controls"])
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from bench.spectra import Array, mono
+from engine.angles import Table, schedule
 from engine.backends import Backend
 from engine.bundle import Bundle
 from engine.controls import Controls
@@ -33,21 +34,26 @@ class Player:
         seconds: float,
         seed: int,
         progress: Progress | None = None,
+        wanted: Mapping[str, float] | None = None,
+        angles: Callable[[int], Table] = schedule,
     ) -> Array:
         """Continue `prompt` (or start from nothing) for `seconds`; the prompt is not repeated.
 
-        `progress` is told the seconds made by each block.
+        `progress` is told the seconds made by each block; `wanted` are controls, `angles` makes the
+        ladder's table.
         """
-        generator = Generator(self._bundle, self._backend, seed=seed)
+        generator = Generator(self._bundle, self._backend, seed=seed, angles=angles)
         generator.prime(None if prompt is None else self._channels(prompt))
-        controls = Controls(self._bundle.manifest.controls).snapshot()
-        wanted = round(seconds * self.rate_hz)
+        asked = Controls(self._bundle.manifest.controls)
+        asked.update(wanted or {})
+        controls = asked.snapshot()
+        due = round(seconds * self.rate_hz)
         blocks: list[Array] = []
-        while (made := sum(map(len, blocks))) < wanted:
+        while (made := sum(map(len, blocks))) < due:
             blocks.append(mono(generator.tick(controls).audio))
             if progress is not None:
-                progress(min(len(blocks[-1]), wanted - made) / self.rate_hz)
-        return np.concatenate(blocks)[:wanted]
+                progress(min(len(blocks[-1]), due - made) / self.rate_hz)
+        return np.concatenate(blocks)[:due]
 
     def copy(self, audio: Array) -> Array:
         """Encode and decode: the autoencoder alone, of the same length (ends padded meanwhile)."""

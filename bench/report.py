@@ -34,6 +34,20 @@ def to_json(report: Any, indent: int | None = None) -> str:
     return json.dumps(plain(report), indent=indent, allow_nan=False)
 
 
+def write_json(path: Path, report: Any) -> None:
+    """The report as a file; UsageError where it cannot be written."""
+    write_text(path, to_json(report, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """A whole file; UsageError where it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        cure = "name a file that can be written"
+        raise UsageError(f"{path}: {error.strerror or error}; {cure}") from None
+
+
 def lookup(report: Mapping[str, Any], path: str) -> float | None:
     """The finite number at a dotted path; None where there is none."""
     value: Any = report

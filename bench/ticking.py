@@ -20,17 +20,17 @@ class GraphClock:
 
     def __init__(self, backend: Backend) -> None:
         """Everything is passed on to `backend`."""
-        self._backend = backend
+        self.backend = backend
         self.name = backend.name
         self.seconds = 0.0
 
     def providers(self) -> list[str]:
         """Those of the backend."""
-        return self._backend.providers()
+        return self.backend.providers()
 
     def session(self, graph: str) -> Session:
         """The backend's session, timed."""
-        return _TimedSession(self._backend.session(graph), self)
+        return _TimedSession(self.backend.session(graph), self)
 
 
 class _TimedSession:

@@ -1,4 +1,4 @@
-"""Arithmetic on measured times: tails, lateness against a schedule, rings. No clock in here."""
+"""Arithmetic on measured times: tails, and lateness against a schedule. No clock in here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LATENESS_EDGES_CHUNKS = (-1.0, -0.9, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+LATENESS_EDGES_CHUNKS = (
+    *(round(-1.0 + 0.05 * step, 2) for step in range(20)),
+    *(0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0),
+)
 
 
 @dataclass(frozen=True)
@@ -75,33 +78,3 @@ def paced_lateness(costs_s: Sequence[float], chunk_s: float) -> Lateness:
         done = max(done, index * chunk_s) + cost
         late.append(done - (index + 1) * chunk_s)
     return Lateness(tuple(late), chunk_s)
-
-
-@dataclass(frozen=True)
-class RingRun:
-    """What a ring of `ring_s` would have made of the measured ticks."""
-
-    ring_s: float
-    underruns: int
-    silent_s: float
-    least_fill_s: float
-
-
-def simulate_ring(costs_s: Sequence[float], chunk_s: float, ring_s: float) -> RingRun:
-    """Play the measured ticks through a ring of `ring_s`, started full.
-
-    The next tick starts when the one before is done and its block fits. Whenever the reader finds
-    the ring empty it waits for the block, and the wait counts as silence.
-    """
-    room_s = max(ring_s, chunk_s)
-    fill_s = least_s = int(room_s / chunk_s + 1e-9) * chunk_s
-    underruns, silent_s = 0, 0.0
-    for cost_s in costs_s:
-        fill_s = min(fill_s, room_s - chunk_s)
-        missing_s = max(0.0, cost_s - fill_s)
-        fill_s = max(0.0, fill_s - cost_s)
-        least_s = min(least_s, fill_s)
-        underruns += missing_s > 0.0
-        silent_s += missing_s
-        fill_s += chunk_s
-    return RingRun(ring_s, underruns, silent_s, least_s)

@@ -35,11 +35,14 @@ DENSITY_HZ = (1.0, 30.0)
 BRIGHTNESS_HZ = (150.0, 3000.0)
 """Spectral centroid that brightness 0 and 1 stand for."""
 
+GROUPS = ("bpm", "tonic", "scale", "density", "brightness", *FAMILIES)
+"""The parts of a brief behind the prompt, in order."""
+
 CONTROLS_SIZE = len(BPM_CENTRES) + len(TONICS) + len(SCALES) + 2 * len(LEVELS) + 2 * len(FAMILIES)
 
 
 def control_groups() -> tuple[slice, ...]:
-    """Where each group stands in the controls' part: the five controls, then every family."""
+    """Where each of GROUPS stands in the controls' part."""
     sizes = [len(BPM_CENTRES), len(TONICS), len(SCALES), len(LEVELS), len(LEVELS)]
     ends = np.cumsum([*sizes, *(2 for _ in FAMILIES)])
     starts = [0, *ends[:-1]]

@@ -16,7 +16,9 @@ from typing import NoReturn
 
 from engine.commands import registered, version
 from engine.errors import PerpetuoError, UsageError
+from engine.relays.options import add_listen, add_relay
 from engine.rig.options import add_options
+from engine.scheduler import MARGIN_S
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -40,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     _serve(commands.add_parser("serve", parents=[music], help="the feed and the page"))
     _live(commands.add_parser("play", parents=[music], help="to the sound device"))
     _render(commands.add_parser("render", parents=[music], help="to a file, as fast as it can"))
+    add_listen(commands.add_parser("listen", help="a feed to a file"))
+    add_relay(commands.add_parser("relay", help="a feed to Icecast, or to HLS segments"))
     commands.add_parser("bench", add_help=False, help="latency, real-time factor, misses")
     info = commands.add_parser("info", help="what a bundle is, and whether it is whole")
     info.add_argument("bundle", nargs="?", type=Path, help="its folder; default: the shipped one")
@@ -86,6 +90,14 @@ def _command(name: str) -> Callable[[argparse.Namespace], int]:
         from engine.commands.render import render
 
         return render
+    if name == "listen":
+        from engine.commands.listen import listen
+
+        return listen
+    if name == "relay":
+        from engine.commands.relay import relay
+
+        return relay
     from engine.commands import info
 
     return info.devices if name == "devices" else info.info
@@ -96,6 +108,9 @@ def _music() -> Parser:
     music = Parser(add_help=False)
     start = music.add_argument_group("where the music comes from")
     start.add_argument("--from", dest="take", type=Path, metavar="TAKE", help="a recording")
+    start.add_argument(
+        "--state", type=Path, metavar="FILE", help="a musical state, as kept by --states"
+    )
     start.add_argument("--bundle", type=Path, metavar="FOLDER", help="default: the shipped one")
     start.add_argument("--seed", type=_seed, default=0, help="same seed, same samples")
     _wishes(music.add_argument_group("what is asked of it; prompts add up, and may be many"))
@@ -134,7 +149,17 @@ def _wishes(group: argparse._ArgumentGroup) -> None:
 
 def _live(live: argparse.ArgumentParser) -> None:
     live.add_argument("--device", metavar="NAME", help="number or name, as in perpetuo devices")
-    live.add_argument("--ring", type=_ring_s, default=0.6, metavar="S", help="audio ahead, in s")
+    live.add_argument(
+        "--channels", type=_channels, default=(), metavar="3,4", help="of the device; usually 1,2"
+    )
+    live.add_argument(
+        "--ring", type=_ring_s, default=0.6, metavar="S", help="audio ahead at most, in s"
+    )
+    live.add_argument(
+        "--margin", type=_margin_s, default=MARGIN_S, metavar="S",
+        help=f"a chunk is begun so much earlier than it takes ({MARGIN_S:g}); "
+        "more is safer, less is steered sooner",
+    )  # fmt: skip
     add_options(live)
 
 
@@ -149,6 +174,30 @@ def _serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--tls-cert", metavar="FILE", help="PEM; with it, https and wss")
     serve.add_argument("--tls-key", metavar="FILE", help="PEM")
     serve.add_argument("--origin", action="append", default=[], help="a page that may listen, too")
+    serve.add_argument(
+        "--listeners", type=_count, default=200, metavar="N",
+        help="at once; more are told to come again (200)",
+    )  # fmt: skip
+    watch = serve.add_argument_group("how engine and feed are watched (docs/install.md)")
+    watch.add_argument(
+        "--restarts", type=_restarts, default=5, metavar="N",
+        help="new starts of either within a minute, then it is given up (5)",
+    )  # fmt: skip
+    watch.add_argument(
+        "--memory", type=_mebibytes, metavar="MIB",
+        help="address space of the engine; what asks for more is started again",
+    )  # fmt: skip
+    watch.add_argument(
+        "--no-spare", dest="spare", action="store_false",
+        help="no second engine that waits, even where there is memory for it",
+    )  # fmt: skip
+    watch.add_argument(
+        "--sessions", type=_places, default=0, metavar="N",
+        help="streams of their own for as many conductors; one process plays them all",
+    )  # fmt: skip
+    watch.add_argument(
+        "--one-process", action="store_true", help="unwatched, as it is with a performer's rig"
+    )
 
 
 def _render(render: argparse.ArgumentParser) -> None:
@@ -164,8 +213,20 @@ def _count(text: str) -> int:
     return _whole(text, 1, 1000)
 
 
+def _places(text: str) -> int:
+    return _whole(text, 0, 1000)
+
+
 def _seed(text: str) -> int:
     return _whole(text, 0, 2**31 - 1)
+
+
+def _restarts(text: str) -> int:
+    return _whole(text, 0, 1_000_000)
+
+
+def _mebibytes(text: str) -> int:
+    return _whole(text, 1, 1 << 20)
 
 
 def _port(text: str) -> int:
@@ -191,6 +252,17 @@ def _seconds(text: str) -> float:
 
 def _ring_s(text: str) -> float:
     return _number(text, 0.05, 60.0)
+
+
+def _margin_s(text: str) -> float:
+    return _number(text, 0.0, 60.0)
+
+
+def _channels(text: str) -> tuple[int, ...]:
+    found = tuple(_whole(part.strip(), 1, 1024) for part in text.split(","))
+    if len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"{text!r:.40} names a channel twice")
+    return found
 
 
 def _plain(text: str) -> float:

@@ -31,6 +31,7 @@ class Cover:
         self._memory = np.zeros((round(MEMORY_S * sample_rate_hz), channels), np.float32)
         self._known = 0  # samples of memory that hold audio, at its end
         self._loop: Floats | None = None
+        self._prepared: Floats | None = None
         self._at = 0
         turn = np.linspace(0.0, np.pi / 2, self._seam, endpoint=False)
         self._rise = np.sin(turn).astype(np.float32)[:, None]
@@ -48,7 +49,13 @@ class Cover:
         count = audio.shape[0]
         self._memory[: size - count] = self._memory[count:]
         self._memory[size - count :] = audio
+        self._prepared = None
         self._known = min(size, self._known + count)
+
+    def prepare(self) -> None:
+        """Look for the loop now, so that `next` need not; void once more audio was played."""
+        if self._loop is None:
+            self._found_loop()
 
     def next(self, samples: int) -> Floats:
         """The music that was last played, going on: float32[samples, channels]; remembered.
@@ -57,7 +64,7 @@ class Cover:
         """
         fresh = self._loop is None
         if self._loop is None:
-            self._loop, self._at = self._make_loop(), 0
+            self._loop, self._at = self._found_loop(), 0
         audio = self._from_loop(self._loop, samples)
         if fresh and self._known:
             self._spread_jump(audio)
@@ -80,6 +87,11 @@ class Cover:
         self._at = (self._at + samples) % loop.shape[0]
         taken: Floats = loop[places]
         return taken
+
+    def _found_loop(self) -> Floats:
+        if self._prepared is None:
+            self._prepared = self._make_loop()
+        return self._prepared
 
     def _make_loop(self) -> Floats:
         """A loop whose start continues the memory's end; its end runs into its start."""

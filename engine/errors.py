@@ -3,7 +3,8 @@
 PerpetuoError
 ├── UsageError         exit 2: what was asked for cannot be done
 │   ├── TakeError      a recording that cannot be continued
-│   └── ControlError   a control that does not exist, or a value out of its range
+│   ├── ControlError   a control that does not exist, or a value out of its range
+│   └── RoomError      no room for one more stream; it says when to ask again
 ├── BundleError        exit 3: a bundle that is broken, incomplete or not understood
 ├── DeviceError        exit 4: no sound device, or it went away
 └── NetworkError       exit 5: a port, an address or a certificate that cannot be used
@@ -33,6 +34,14 @@ class TakeError(UsageError):
 
 class ControlError(UsageError):
     """A control that does not exist, or a value out of its range."""
+
+
+class RoomError(UsageError):
+    """No room for one more stream; asking again is worth while in `retry_s`."""
+
+    def __init__(self, message: str, retry_s: float) -> None:
+        super().__init__(message)
+        self.retry_s = retry_s
 
 
 class BundleError(PerpetuoError):

@@ -8,13 +8,14 @@ tokens of a chunk when it enters; with what is asked then they stay its plan to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 
-from engine.angles import schedule
+from engine.angles import Table, schedule
+from engine.bearings import Bearings
 from engine.bundle import Bundle
 from engine.context import open_context
 from engine.controls import Controls, ControlSnapshot
@@ -53,12 +54,13 @@ class Generator:
     """A stream of blocks from one bundle. Not thread-safe: one thread owns it.
 
     `ladder` sets the depth, and the steps where no control of that name does; `seed` is added to
-    the control of that name; `chunk_frames` is one of the sizes that the bundle was trained on.
+    the control of that name; `chunk_frames` is one of the sizes that the bundle was trained on;
+    `angles` makes the table of a number of steps.
     """
 
     def __init__(
         self, bundle: Bundle, backend: Backend, *, ladder: LadderSpec | None = None, seed: int = 0,
-        chunk_frames: int | None = None,
+        chunk_frames: int | None = None, angles: Callable[[int], Table] = schedule,
     ) -> None:  # fmt: skip
         manifest = bundle.manifest
         missing = set(manifest.conditions) - ({"tokens", "brief"} if manifest.prompting else set())
@@ -68,6 +70,7 @@ class Generator:
         self.bundle = bundle
         self.ladder = ladder or manifest.ladder
         self.seed = seed
+        self._angles = angles
         self.chunk_frames = chunk_frames or manifest.chunk_frames[0]
         if self.chunk_frames not in manifest.chunk_frames:
             sizes = ", ".join(map(str, manifest.chunk_frames))
@@ -101,23 +104,25 @@ class Generator:
             self.resume(self._empty(), 0)
             return
         heard = self._listener.listen(audio, self._context.keep)
-        self.resume(heard.latents, 0, heard.plans, heard.tokens)
+        self.resume(heard.latents, 0, heard.plans, heard.tokens, sound=heard.sound)
 
     def resume(
         self, latents: Floats, next_index: int, plans: Sequence[Plan] = (),
-        tokens: Tokens | None = None,
+        tokens: Tokens | None = None, bearings: Bearings | None = None,
+        sound: Floats | None = None,
     ) -> None:  # fmt: skip
         """Go on behind finished chunks float32[n, frames, dim]; the next one has `next_index`.
 
         `plans` are theirs, one each, where the bundle takes prompts; `tokens` are all that the
-        planner is to look back on, where they are more than those of the plans.
+        planner is to look back on, where they are more than those of the plans; `bearings` are the
+        planner's of before, `sound` is a take's place in the joint space.
         """
         plans = plans or [self._listener.unplanned] * latents.shape[0]
         first = max(0, latents.shape[0] - self._context.keep)
         latents, plans = latents[first:], plans[first:]
         first = next_index - latents.shape[0]
         self._steps = self.ladder.steps
-        self._table = schedule(self._steps)
+        self._table = self._angles(self._steps)
         self._next = self._trusted = next_index
         self._context.reset()
         self._context.commit(latents, first, plans)
@@ -128,7 +133,7 @@ class Generator:
         self._warm(latents)
         if self._planner is not None:
             known = self._listener.planned(plans) if tokens is None else tokens
-            self._planner.prime(known, next_index * self._listener.chunk_tokens)
+            self._planner.prime(known, next_index * self._listener.chunk_tokens, bearings, sound)
 
     def recover(self) -> None:
         """After a block that must not be played, or a tick that failed: go on without it.
@@ -137,7 +142,8 @@ class Generator:
         """
         planner = self._planner
         tokens = planner.past(self._trusted * self._listener.chunk_tokens) if planner else None
-        self.resume(self.history(), self._next, self.plans(), tokens)
+        bearings = planner.bearings if planner else None
+        self.resume(self.history(), self._next, self.plans(), tokens, bearings)
 
     def forget(self) -> None:
         """Start anew from nothing, whatever is in flight; chunks keep their numbers."""
@@ -204,7 +210,7 @@ class Generator:
         steps = self.ladder.rounded(override or asked)
         if steps != self._steps:
             self._window.relabel(self._steps, steps)
-            self._table = schedule(steps)
+            self._table = self._angles(steps)
             self._steps = steps
 
     def _finished_row(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engine.brief import brief_size
+from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
 from engine.errors import BundleError
 from engine.spec import GraphSpec, Manifest, PromptingSpec, Shape, StateSpec, TensorSpec
 
@@ -10,7 +11,9 @@ CONDITIONS = {"tokens": "int64", "brief": "float32", "guide": "float32"}
 """What a velocity network may be conditioned on; nothing here gives a guide yet."""
 
 GRAPHS = ("encoder", "decoder", "velocity")
-PROMPTING_GRAPHS = ("semantic", "music", "text", "quantise", "prefix", "language")
+PROMPTING_GRAPHS = (
+    "semantic", "music", "text", "quantise", "prefix", "language", "lean", "evidence",
+)  # fmt: skip
 
 
 def check_graphs(manifest: Manifest) -> None:
@@ -185,11 +188,18 @@ def _check_language(manifest: Manifest, prompting: PromptingSpec) -> None:
     _expect("prefix", manifest.graphs["prefix"].outputs, ("prefix", prefix))
     _expect("language", graph.inputs, ("tokens", (1, "n")), "int64")
     _expect("language", graph.inputs, ("brief", (1, prompting.brief_size)))
+    _expect("language", graph.inputs, ("clock", (1, "n", CLOCK_SIZE)))
     _expect("language", graph.inputs, ("position", (1,)), "int64")
     _expect("language", graph.inputs, ("filled", (1, slots)))
     made = next(t for t in manifest.graphs["prefix"].outputs if t.name == "prefix")
     _expect("language", graph.inputs, ("prefix", made.shape))
     _expect("language", graph.outputs, ("logits", (1, "n", prompting.vocabulary)))
+    lean = manifest.graphs["lean"]
+    _expect("lean", lean.inputs, ("brief", (1, prompting.brief_size)))
+    _expect("lean", lean.outputs, ("lean", (1, prompting.vocabulary)))
+    evidence = manifest.graphs["evidence"]
+    _expect("evidence", evidence.inputs, ("tokens", (1, "n")), "int64")
+    _expect("evidence", evidence.outputs, ("evidence", (1, "n", EVIDENCE_SIZE)))
     if graph.position_period is None:
         raise BundleError("language has no position_period: a stream without end needs one")
     for state in graph.states:

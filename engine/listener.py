@@ -18,14 +18,20 @@ EDGE_FRAMES = 4
 EDGE_TOKENS = 2
 """The same in tokens."""
 
+SOUND_TOKENS, FEWEST_TOKENS = 200, 8
+"""Tokens at the end of a take that its sound is taken from, and fewer than tell it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The end of a take: chunks float32[n, frames, dim], their plans, and all tokens heard."""
+    """The end of a take: chunks float32[n, frames, dim], their plans, all tokens heard, and its
+    place in the joint space float32[E].
+    """
 
     latents: Floats
     plans: list[Plan]
     tokens: Tokens | None
+    sound: Floats | None = None
 
 
 class Listener:
@@ -41,6 +47,7 @@ class Listener:
         """The plan of a chunk of which nothing is known."""
         if (prompting := manifest.prompting) is not None:
             self._semantic = backend.session("semantic")
+            self._music = backend.session("music")
             self._token = prompting.token_frames * manifest.latent.frame_samples
             self.chunk_tokens = chunk_frames // prompting.token_frames
             self.unplanned = Plan(
@@ -59,9 +66,9 @@ class Listener:
         latents = self._latents(audio, count)
         if not self.chunk_tokens:
             return Heard(latents, [UNPLANNED] * count, None)
-        tokens = self._tokens(audio, count)
+        tokens, sound = self._tokens(audio, count)
         each = tokens[tokens.shape[0] - count * self.chunk_tokens :].reshape(count, -1)
-        return Heard(latents, [Plan(row, self.unplanned.brief) for row in each], tokens)
+        return Heard(latents, [Plan(row, self.unplanned.brief) for row in each], tokens, sound)
 
     def planned(self, plans: Sequence[Plan]) -> Tokens:
         """The tokens of these plans in a row, int64[n], without those of which nothing is known."""
@@ -88,16 +95,20 @@ class Listener:
         kept = latents[start : start + count * self._chunk_frames]
         return np.ascontiguousarray(kept).reshape(count, self._chunk_frames, -1)
 
-    def _tokens(self, audio: Floats, count: int) -> Tokens:
-        """The last tokens int64[n], at least those of `count` chunks."""
+    def _tokens(self, audio: Floats, count: int) -> tuple[Tokens, Floats | None]:
+        """The last tokens int64[n], at least those of `count` chunks, and the sound of them."""
         assert self._manifest.prompting is not None
         most = self._manifest.prompting.language_context
         n = max(min(audio.shape[0] // self._token, most), count * self.chunk_tokens)
         seen = end_of(audio, n * self._token, EDGE_TOKENS * self._token)
-        tokens = self._semantic.run({"audio": seen})["tokens"][0, :n]
+        heard = self._semantic.run({"audio": seen})
+        tokens = heard["tokens"][0, :n]
         if tokens.shape[0] < n:
             raise BundleError(f"semantic gave {tokens.shape[0]} tokens where {n} were due")
-        return np.asarray(tokens, np.int64)
+        features = heard["features"][:, :n][:, -SOUND_TOKENS:]
+        enough = features.shape[1] >= FEWEST_TOKENS
+        sound = self._music.run({"features": features})["embedding"][0] if enough else None
+        return np.asarray(tokens, np.int64), sound
 
 
 def end_of(audio: Floats, samples: int, behind: int) -> Floats:

@@ -2,8 +2,9 @@
 
 The tokens of a stream are numbered like its chunks: chunk c has the tokens c·k … c·k + k − 1, and
 those of a take have negative numbers. What a token leaves behind in the model is kept in rings
-whose slot is token index modulo context. Noise is a function of seed and token index alone, so
-the same seed gives the same tokens.
+whose slot is token index modulo context. A clock tells the model where in the bar the next token
+falls; it and the rest of the bearings are heard in the tokens. Noise is a function of seed and
+token index alone, so the same seed gives the same tokens.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from collections import deque
 import numpy as np
 from numpy.random import Generator, Philox
 
+from engine.bearings import Bearings
 from engine.brief import FAMILIES, Wishes, brief_of
 from engine.bundle import Bundle
+from engine.clock import CLOCK_SIZE, clock_rows
 from engine.controls import ControlSnapshot
 from engine.errors import BundleError
 from engine.session import Array, Backend, Floats
@@ -39,31 +42,43 @@ class Planner:
         self._prompting = prompting
         self._asked = Asked(prompting, backend)
         self._session = backend.session("language")
+        self._evidence = backend.session("evidence")
+        token_samples = prompting.token_frames * bundle.manifest.latent.frame_samples
+        self._rate_hz = bundle.manifest.audio.sample_rate_hz / token_samples
         self._specs = graph.states
         self._period = graph.position_period or 1
         self._states: dict[str, Array] = {
             spec.name: np.empty(spec.resolve({}), spec.dtype) for spec in graph.states
         }
         self._tokens = np.zeros((1, 1), np.int64)
+        self._clock = np.zeros((1, 1, CLOCK_SIZE), np.float32)
         self._position = np.zeros(1, np.int64)
         self._filled = np.zeros((1, prompting.language_context), np.float32)
         self._brief = np.zeros((1, prompting.brief_size), np.float32)
         self._prefix = np.zeros(graph.input("prefix").resolve({}), np.float32)
         self._step = Step(self)
+        self._prompt: Floats | None = None
         # More than the model sees, so that tokens of chunks given up leave enough behind.
         self._past: deque[int] = deque(maxlen=2 * prompting.language_context)
         self.prime(np.zeros(0, np.int64))
 
-    def prime(self, tokens: Tokens, next_index: int = 0) -> None:
+    def prime(
+        self, tokens: Tokens, next_index: int = 0, bearings: Bearings | None = None,
+        sound: Floats | None = None,
+    ) -> None:  # fmt: skip
         """Start anew behind these tokens int64[n], or from nothing; then comes `next_index`.
 
-        They are read when the first new token is wanted, with what is asked then.
+        They are read when the first new token is wanted, with what is asked then. `bearings` are
+        those of before; else they are heard in the tokens. `sound` float32[E] is a take's place in
+        the joint space, which stands for a prompt while there is none.
         """
         self._past.clear()
         self._past.extend(tokens.tolist())
         self._index = next_index - 1  # of the last token there is
         self._last = self._past[-1] if self._past else self._prompting.vocabulary
         self._unread = True
+        self._fresh = bearings is None
+        self.bearings = bearings or self._taken(sound)
 
     def plan(self, count: int, controls: ControlSnapshot) -> Plan:
         """The plan of the next chunk, of `count` tokens."""
@@ -72,7 +87,8 @@ class Planner:
 
     def next(self, count: int, controls: ControlSnapshot) -> Tokens:
         """The next tokens int64[count], as the controls ask now."""
-        self._asked.hear(controls)
+        self._orient(controls)
+        self._asked.hear(controls, self.bearings)
         self._brief[0] = self._asked.brief
         self._prefix[...] = self._asked.prefix
         if self._unread:
@@ -85,17 +101,57 @@ class Planner:
         known = known[: max(0, known.shape[0] - max(0, self._index + 1 - before))]
         return known[-self._prompting.language_context :]
 
+    # ---- where the music is ------------------------------------------------------------------
+
+    def _taken(self, sound: Floats | None) -> Bearings:
+        """The bearings of the tokens so far."""
+        bearings = Bearings(self._index + 1, sound=sound)
+        if not self._past:
+            return bearings
+        evidence = self._told(len(self._past))
+        return bearings.heard(evidence, self._index + 1, self._rate_hz).keyed(evidence)
+
+    def _told(self, count: int) -> Floats:
+        """What the last tokens, not more than the model looks back on, say of beat and key."""
+        most = min(count, self._prompting.language_context)
+        tokens = np.array(self._past, np.int64)[-most:]
+        evidence: Floats = self._evidence.run({"tokens": tokens[None]})["evidence"][0]
+        return evidence
+
+    def _orient(self, controls: ControlSnapshot) -> None:
+        """Bring the bearings up to date: a new prompt frees them, a tempo that is asked counts."""
+        now = self._index + 1
+        if not self._fresh and controls.prompt is not self._prompt:
+            self.bearings = Bearings(now)
+        self._fresh, self._prompt = False, controls.prompt
+        bpm = controls.values.get("bpm")
+        if bpm is not None:
+            self.bearings = self.bearings.paced(bpm, now, self._rate_hz)
+        elif self.bearings.silent_at(now):
+            evidence = self._told(now - self.bearings.since)
+            self.bearings = self.bearings.heard(evidence, now, self._rate_hz)
+
+    def _clocked(self, indices: Tokens) -> Floats:
+        """What the model is told of where the tokens behind these fall, float32[1, n, K]."""
+        clock = self.bearings.clock
+        if clock is None:
+            return np.zeros((1, indices.shape[0], CLOCK_SIZE), np.float32)
+        return clock_rows(clock.places(indices + 1))[None]
+
     # ---- one token after another ------------------------------------------------------------
 
     def _one(self, controls: ControlSnapshot) -> int:
         """Feed the last token, choose the one behind it."""
         self._tokens[0, 0] = self._last
         self._position[0] = self._index % self._period
+        here = np.array([self._index])
+        self._clock[...] = self._clocked(here)
         self._step.go()
-        self._keep(self._step.out, np.array([self._index]))
+        self._keep(self._step.out, here)
         seed = self.seed + round(controls.value("seed", 0))
+        logits = self._step.out["logits"][0, 0] + self._asked.lean
         self._last = choose(
-            self._step.out["logits"][0, 0], token_noise(seed, self._index + 1, self._step.size),
+            logits, token_noise(seed, self._index + 1, self._step.size),
             controls.value("focus", 1.0), round(controls.value("top_k", self._step.size)),
         )  # fmt: skip
         self._index += 1
@@ -112,7 +168,9 @@ class Planner:
             part = tokens[start : start + SLICE_TOKENS]
             indices = self._index - tokens.shape[0] + start + np.arange(part.shape[0])
             self._position[0] = indices[0] % self._period
-            self._keep(self._session.run({**self._feeds, "tokens": part[None]}), indices)
+            feeds = self._feeds
+            feeds["tokens"], feeds["clock"] = part[None], self._clocked(indices)
+            self._keep(self._session.run(feeds), indices)
         self._unread = False
 
     def _keep(self, out: dict[str, Array], indices: Tokens) -> None:
@@ -125,8 +183,9 @@ class Planner:
     @property
     def _feeds(self) -> dict[str, Array]:
         return {
-            "tokens": self._tokens, "brief": self._brief, "position": self._position,
-            "filled": self._filled, "prefix": self._prefix, **self._states,
+            "tokens": self._tokens, "brief": self._brief, "clock": self._clock,
+            "position": self._position, "filled": self._filled, "prefix": self._prefix,
+            **self._states,
         }  # fmt: skip
 
 
@@ -143,24 +202,37 @@ class Step:
 
 
 class Asked:
-    """What the controls ask, as the networks want it; made anew only where it has changed."""
+    """What the controls ask, as the networks want it; made anew only where it has changed.
+
+    `lean` float32[V] favours the tokens that music of this brief is made of, as far as a player
+    asked for it: what is only heard needs no push, and too much of one wears music out.
+    """
 
     def __init__(self, prompting: PromptingSpec, backend: Backend) -> None:
         self._prompting = prompting
         self._quantise = backend.session("quantise")
         self._prefix = backend.session("prefix")
-        self._heard: ControlSnapshot | None = None
+        self._lean = backend.session("lean")
+        self._heard: tuple[ControlSnapshot, Bearings] | None = None
         self.brief: Floats = np.zeros(prompting.brief_size, np.float32)
+        self.lean: Floats = np.zeros(prompting.vocabulary, np.float32)
         self._turn(None)
 
-    def hear(self, controls: ControlSnapshot) -> None:
+    def hear(self, controls: ControlSnapshot, bearings: Bearings) -> None:
         """Bring `brief` and `prefix` up to date."""
-        if controls is self._heard:
+        if self._heard and controls is self._heard[0] and bearings is self._heard[1]:
             return
-        if controls.prompt is not self._prompt:
-            self._turn(controls.prompt)
-        self.brief = brief_of(self._place, self._prompting.embedding, wishes_of(controls))
-        self._heard = controls
+        prompt = controls.prompt if controls.prompt is not None else bearings.sound
+        if prompt is not self._prompt:
+            self._turn(prompt)
+        wishes, prompted = wishes_of(controls), controls.prompt is not None
+        asked = brief_of(self._place if prompted else None, self._prompting.embedding, wishes)
+        self.brief = brief_of(
+            self._place, self._prompting.embedding, bearings.filled(wishes, prompted)
+        )
+        pull = self._prompting.pull * controls.value("guidance", 1.0)
+        self.lean = pull * self._lean.run({"brief": asked[None]})["lean"][0]
+        self._heard = controls, bearings
 
     def _turn(self, prompt: Floats | None) -> None:
         """To another prompt, float32[E], or to none."""

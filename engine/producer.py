@@ -46,9 +46,13 @@ class Producer:
         self._cover.remember(audio)
         return self._placed(replace(block, audio=audio))
 
-    def hold(self, controls: ControlSnapshot) -> Block:
-        """A chunk of the present music, held."""
-        audio = self._cover.next(self._samples)
+    def prepare(self) -> None:
+        """Music may have to be held soon: do now what takes time."""
+        self._cover.prepare()
+
+    def hold(self, controls: ControlSnapshot, samples: int | None = None) -> Block:
+        """The present music, held: a chunk of it, or so many samples."""
+        audio = self._cover.next(samples or self._samples)
         peak = float(np.abs(audio).max())
         return self._placed(
             Block(audio, -1, 0, controls.revision, (), {}, 0, 0, peak, self._no_latents, cover=True)

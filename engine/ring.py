@@ -47,6 +47,11 @@ class AudioRing:
         """Samples written and not yet read."""
         return self.written_samples - self.read_samples
 
+    @property
+    def dry(self) -> bool:
+        """True if the last read came short, or there was none that did not."""
+        return self._fallen > 0
+
     def write(self, block: Floats) -> bool:
         """Append a block float32[n, channels], or return False if it does not fit whole."""
         count = block.shape[0]

@@ -240,6 +240,10 @@ class ControlSpec:
         return spec
 
 
+PULL = 0.8
+"""What a bundle that says nothing else has."""
+
+
 @dataclass(frozen=True, slots=True)
 class PromptingSpec:
     """How a bundle is asked: sizes that its prompting graphs and the engine agree on."""
@@ -251,6 +255,7 @@ class PromptingSpec:
     language_context: int  # L tokens that the language model looks back on
     words: str  # file: a JSON list of the words that the text graph knows; ids count from 1
     brief_size: int  # length of the brief, see engine.brief
+    pull: float = PULL  # of log P(token | brief) / P(token), added to the logits by guidance 1
 
     @classmethod
     def read(cls, fields: Fields) -> PromptingSpec:
@@ -258,7 +263,7 @@ class PromptingSpec:
         return cls(
             fields.whole("embedding"), fields.whole("codes"), fields.whole("vocabulary"),
             fields.whole("token_frames"), fields.whole("language_context"), fields.text("words"),
-            fields.whole("brief_size"),
+            fields.whole("brief_size"), fields.number("pull") if fields.has("pull") else PULL,
         )  # fmt: skip
 
 

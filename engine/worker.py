@@ -35,6 +35,8 @@ class Result:
 class Worker:
     """Does jobs until it is dismissed. `make` is called in its thread and gives the generator."""
 
+    queued = False  # True while a job waits for others' to be done (`engine.crew`)
+
     def __init__(self, make: Callable[[], Generator]) -> None:
         self.generator: Generator | None = None
         self._make = make

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import UsageError
-from engine.spec import LadderSpec
+from engine.spec import PULL, LadderSpec
 from export.command import answered
 from export.networks import Networks
 from export.pack import Label, pack, training_figures
@@ -35,14 +35,19 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--steps", type=int, default=10, help="passes a chunk")
     p.add_argument("--temperature", type=float, default=1.0, help="noise scale, by measurement")
     p.add_argument("--guidance", type=float, default=2.5, help="how much prompts count, 1 … 5")
+    p.add_argument("--pull", type=float, default=PULL,
+                   help="how much of it the choice of tokens takes")  # fmt: skip
     p.add_argument("--trained-on", default=OWN_CORPUS, help="for the manifest and the model card")
     p.add_argument("--note", type=Path, help="markdown to append to the model card")
+    p.add_argument("--compute", choices=["fp32", "int8"], default="fp32",
+                   help="of the velocity network on a CPU; int8 is faster and coarser")  # fmt: skip
     p.add_argument("--cpu-only", action="store_true", help="leave the accelerator form out")
     return p
 
 
 def load(args: argparse.Namespace) -> Networks:
     """The averaged networks of finished (or running) runs; UsageError if there is none."""
+    from model.autoencoder import LiveAutoencoder
     from model.train_autoencoder import load_autoencoder
     from model.train_velocity import load_velocity
 
@@ -54,7 +59,7 @@ def load(args: argparse.Namespace) -> Networks:
         if run is not None and not (run / "checkpoint.pt").exists():
             raise UsageError(f"{run} holds no checkpoint.pt: name the run folder of a training")
     try:
-        network, _ = load_autoencoder(args.autoencoder)
+        network, preset = load_autoencoder(args.autoencoder)
         velocity, _, context = load_velocity(args.velocity)
         prompting = load_prompting(args) if asked else None
     except (RuntimeError, KeyError, TypeError) as error:
@@ -62,6 +67,11 @@ def load(args: argparse.Namespace) -> Networks:
             f"the checkpoints do not fit the networks of this version ({error!s:.200}): "
             "export them with the version that trained them"
         ) from None
+    if not isinstance(network, LiveAutoencoder):
+        raise UsageError(
+            f"{args.autoencoder} is of preset {preset.name}, whose decoder looks both ways and "
+            "cannot stream: train and export one of the live form"
+        )
     if "brief" in velocity.preset.conditions and prompting is None:
         raise UsageError(f"{args.velocity} is asked by prompts: name {_options(PROMPTING)} too")
     return Networks(network, velocity, context, prompting)
@@ -102,12 +112,16 @@ def main(argv: list[str] | None = None) -> int:
             note=args.note.read_text() if args.note else "",
             ladder=LadderSpec(args.steps, 1, fallback_steps(args.steps)),
             temperature=args.temperature, guidance=args.guidance,
+            pull=args.pull,
         )  # fmt: skip
         measured: dict[str, float | str] = {}
         for name in (*PAIR, *PROMPTING):
             if getattr(args, name) is not None:
                 measured |= training_figures(getattr(args, name), name)
-        pack(load(args), args.out, label, accelerator=not args.cpu_only, measured=measured)
+        pack(
+            load(args), args.out, label, accelerator=not args.cpu_only,
+            int8=args.compute == "int8", measured=measured,
+        )  # fmt: skip
 
     return answered("export", work)
 

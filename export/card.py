@@ -26,7 +26,8 @@ Weights of perpetuo: an engine that continues music without end, live.
 turns noise into the next chunk of latents, `decoder.onnx` turns latents into audio, causally.
 {prompting}`weights.data` holds the weights of all of them, computed in float32: matrices of the
 decoder and of the velocity network at half precision, those of the others as int8 with a scale for
-each row. `velocity.unrolled.onnx`, where it is there, is the same network for accelerators.
+each row. `velocity.unrolled.onnx`, where it is there, is the same network for accelerators, and
+`velocity.int8.onnx` the one that CPUs play, with products of bytes.
 `golden.npz` holds the latents that this bundle makes from no prompt with a known seed.
 
 ## Trained on

@@ -66,8 +66,8 @@ class Networks:
 
     def are_of(self, preset: Preset) -> bool:
         """Have they the sizes of a preset?"""
-        own = [self.autoencoder.preset, self.velocity.preset]
-        wanted = [preset.autoencoder, preset.velocity]
+        own: list[object] = [self.autoencoder.preset, self.velocity.preset]
+        wanted: list[object] = [preset.autoencoder, preset.velocity]
         if self.prompting is not None:
             own += [self.prompting.semantic.preset, self.prompting.language.preset]
             wanted = [preset.autoencoder, preset.prompted, preset.semantic, preset.language]

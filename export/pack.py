@@ -24,6 +24,7 @@ from engine.controls import default_controls, prompting_controls
 from engine.errors import UsageError
 from engine.generator import golden_latents
 from engine.spec import (
+    PULL,
     AudioSpec,
     ContextSpec,
     ControlSpec,
@@ -34,15 +35,17 @@ from engine.spec import (
     Manifest,
     PromptingSpec,
 )
+from export import integer
 from export.card import model_card
 from export.networks import Networks, preset_name, round_off
 from export.onnx_graph import to_onnx
-from export.parity import measure, measure_whole
+from export.parity import LIMIT, measure, measure_whole
 from export.streams import CHUNKS
 from export.weights import Pool, note_names
 
 LICENCE_FILE = Path(__file__).resolve().parents[1] / "LICENSE"
 WORDS_FILE = "words.json"
+INT8_FILE, UNROLLED_FILE = "velocity.int8.onnx", "velocity.unrolled.onnx"
 LADDER = LadderSpec(10, 1, (6, 4, 2))
 GOLDEN = GoldenSpec("golden.npz", seed=7, steps=4, chunks=2, tolerance=1e-3)
 
@@ -58,6 +61,7 @@ class Label:
     licence: str = "Apache-2.0"
     temperature: float = 1.0  # scale of the noise that chunks begin as
     guidance: float = 2.5  # how much a prompt counts
+    pull: float = PULL  # how much of it the choice of tokens takes
     trained_on: str = ""
     note: str = ""
     ladder: LadderSpec = LADDER
@@ -73,14 +77,15 @@ class Label:
 
 
 def pack(
-    networks: Networks, out: Path, label: Label, *, accelerator: bool = True,
+    networks: Networks, out: Path, label: Label, *, accelerator: bool = True, int8: bool = False,
     measured: dict[str, float | str] | None = None, say: Say = print,
 ) -> Bundle:  # fmt: skip
     """Write the bundle `out`.
 
-    `accelerator` adds the unrolled form of the velocity network, `measured` goes into the
-    manifest beside the figures found here. UsageError if `out` holds something else than a
-    bundle, BundleError if a network is unfit or its export says something else.
+    `accelerator` adds the unrolled form of the velocity network, `int8` one with int8 products,
+    which CPUs then play; `measured` goes into the manifest beside the figures found here.
+    UsageError if `out` holds something else than a bundle, BundleError if a network is unfit or
+    its export says something else.
     """
     refuse_occupied(out)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -88,7 +93,7 @@ def pack(
         folder = Path(holder) / out.name
         folder.mkdir()
         figures = dict(measured or {}) | preset_name(networks) | round_off(networks)
-        graphs = write_graphs(networks, folder, accelerator, figures, say)
+        graphs = write_graphs(networks, folder, accelerator, int8, figures, say)
         manifest = describe(networks, label, graphs, figures)
         parameters = {
             name: sum(p.numel() for p in part.parameters()) for name, part in networks.parts.items()
@@ -99,7 +104,7 @@ def pack(
         if words:
             (folder / WORDS_FILE).write_text(json.dumps(words, indent=0))
         shutil.copyfile(LICENCE_FILE, folder / "LICENSE")
-        play_golden(folder, manifest)
+        play_golden(folder, manifest, integer.GOLDEN_TOLERANCE if int8 else GOLDEN.tolerance)
         replace_folder(folder, out, Path(holder) / "before")
     bundle = Bundle.open(out)
     say(f"{out}: {sum(f.bytes for f in bundle.manifest.files.values()) / 1e6:.1f} MB, sealed")
@@ -122,27 +127,32 @@ def replace_folder(new: Path, old: Path, aside: Path) -> None:
 
 
 def write_graphs(
-    networks: Networks, folder: Path, accelerator: bool, figures: dict[str, float | str], say: Say
-) -> dict[str, GraphSpec]:
+    networks: Networks, folder: Path, accelerator: bool, int8: bool,
+    figures: dict[str, float | str], say: Say,
+) -> dict[str, GraphSpec]:  # fmt: skip
     """Export every graph in every form, compare each with torch; figures are added to."""
     pool = Pool(folder / "weights.data")
     specs, written = {}, []
     for graph in networks.graphs():
-        forms = {f"{graph.name}.onnx": True}
-        if accelerator and graph.name == "velocity":
-            forms["velocity.unrolled.onnx"] = False
-        for file, scan in forms.items():
+        plain = f"{graph.name}.onnx"
+        forms = {"cpu": plain}
+        if graph.name == "velocity":
+            forms |= {"cpu": INT8_FILE} if int8 else {}
+            forms |= {"accelerator": UNROLLED_FILE} if accelerator else {}
+        for file in dict.fromkeys((plain, *forms.values())):
             say(f"{file}: exporting")
-            model = to_onnx(graph, scan)
+            model = to_onnx(graph, scan=file != UNROLLED_FILE)
             note_names(model, graph.module)
+            if file == INT8_FILE:
+                say(f"{file}: {integer.in_int8(model)} products in int8")
             pool.take(model)
             ir.save(model, folder / file)
             written.append((graph, file))
-        names = dict(zip(("cpu", "accelerator"), forms, strict=False)) if len(forms) > 1 else {}
-        specs[graph.name] = graph.spec(f"{graph.name}.onnx", names)
+        specs[graph.name] = graph.spec(plain, forms if set(forms.values()) != {plain} else {})
     pool.write()
     for graph, file in written:
-        parity = measure(graph, folder / file)
+        limit = integer.LIMIT if file == INT8_FILE else LIMIT
+        parity = measure(graph, folder / file, limit=limit)
         figures |= parity.figures(file.removesuffix(".onnx"))
         say(f"{file}: {parity.against_torch:.1e} from torch over {CHUNKS} streamed chunks")
     if networks.prompting:
@@ -173,13 +183,13 @@ def describe(
         controls=controls(networks, label),
         graphs=graphs,
         files={},
-        prompting=prompting_spec(networks),
+        prompting=prompting_spec(networks, label),
         trained_on=label.trained_on,
         measured=figures,
     )
 
 
-def prompting_spec(networks: Networks) -> PromptingSpec | None:
+def prompting_spec(networks: Networks, label: Label) -> PromptingSpec | None:
     """The manifest's section on prompts; None for networks without."""
     if networks.prompting is None:
         return None
@@ -192,6 +202,7 @@ def prompting_spec(networks: Networks) -> PromptingSpec | None:
         language_context=language.context,
         words=WORDS_FILE,
         brief_size=brief_size(sizes.embedding),
+        pull=label.pull,
     )
 
 
@@ -204,14 +215,14 @@ def controls(networks: Networks, label: Label) -> tuple[ControlSpec, ...]:
     return (*every, *prompting_controls(vocabulary, label.guidance))
 
 
-def play_golden(folder: Path, manifest: Manifest) -> Bundle:
+def play_golden(folder: Path, manifest: Manifest, tolerance: float) -> Bundle:
     """Let the engine itself play the first chunks, keep their latents, seal for good."""
     bundle = seal(folder, manifest.to_json())
     if manifest.conditions and manifest.prompting is None:
         return bundle  # the engine cannot play it by itself
     latents = golden_latents(bundle, open_backend("ort", bundle), GOLDEN)
     np.savez(folder / GOLDEN.file, latents=latents)
-    return seal(folder, replace(manifest, golden=GOLDEN).to_json())
+    return seal(folder, replace(manifest, golden=replace(GOLDEN, tolerance=tolerance)).to_json())
 
 
 def training_figures(run: Path, part: str) -> dict[str, float | str]:

@@ -1,7 +1,8 @@
 """What turns words, recordings and a past into tokens, as the engine meets it.
 
 `semantic` listens, `music` and `text` lead to one joint space, `quantise` makes codes of a place
-in it, `prefix` is what the language model keeps of the codes, and `language` writes tokens.
+in it, `prefix` is what the language model keeps of the codes, `language` writes tokens, `lean`
+says which of them a brief favours, and `evidence` what they tell of the beat and the key.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from engine.brief import brief_size
+from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
 from engine.errors import UsageError
 from engine.spec import StateSpec, TensorSpec
 from export.graphs import Feeds, Graph, next_states
@@ -48,6 +50,8 @@ class Prompting:
             quantise_graph(self.mulan),
             prefix_graph(self.language),
             language_graph(self.language),
+            lean_graph(self.language),
+            evidence_graph(self.language),
         ]
 
     def refuse_strangers(self, velocity: VelocityPreset) -> None:
@@ -150,10 +154,34 @@ class LanguageDoor(nn.Module):
     def forward(self, feeds: Feeds) -> Feeds:
         """Tokens [1, n] and the rest -> logits [1, n, V] and the next states."""
         logits, after = self.language.cached_pass(
-            feeds["tokens"], feeds["brief"], feeds["position"], feeds["filled"], feeds["prefix"],
-            {name: feeds[name] for name in self.initial},
+            feeds["tokens"], feeds["brief"], feeds["clock"], feeds["position"], feeds["filled"],
+            feeds["prefix"], {name: feeds[name] for name in self.initial},
         )  # fmt: skip
         return {"logits": logits, **next_states(after, self.initial, logits.dtype)}
+
+
+class LeanDoor(nn.Module):
+    """What is asked to the tokens that it favours."""
+
+    def __init__(self, language: LanguageModel) -> None:
+        super().__init__()
+        self.language = language
+
+    def forward(self, feeds: Feeds) -> Feeds:
+        """Brief [1, Bf] -> lean [1, V]."""
+        return {"lean": self.language.leaning(feeds["brief"])}
+
+
+class EvidenceDoor(nn.Module):
+    """Tokens to what each says of the beat and the key."""
+
+    def __init__(self, language: LanguageModel) -> None:
+        super().__init__()
+        self.language = language
+
+    def forward(self, feeds: Feeds) -> Feeds:
+        """Tokens [1, n] -> evidence [1, n, EVIDENCE_SIZE]."""
+        return {"evidence": self.language.evidence(feeds["tokens"])}
 
 
 def semantic_graph(semantic: SemanticEncoder, channels: int) -> Graph:
@@ -227,6 +255,7 @@ def language_graph(language: LanguageModel) -> Graph:
         (
             TensorSpec("tokens", "int64", (1, "n")),
             TensorSpec("brief", "float32", (1, language.brief)),
+            TensorSpec("clock", "float32", (1, "n", CLOCK_SIZE)),
             TensorSpec("position", "int64", (1,)),
             TensorSpec("filled", "float32", (1, preset.context)),
             TensorSpec("prefix", "float32", _prefix(language)),
@@ -238,6 +267,27 @@ def language_graph(language: LanguageModel) -> Graph:
         ),
         position_period=POSITION_PERIOD,
         ids=preset.vocabulary + 1,
+    )
+
+
+def lean_graph(language: LanguageModel) -> Graph:
+    """One brief."""
+    return Graph(
+        "lean",
+        LeanDoor(language),
+        (TensorSpec("brief", "float32", (1, language.brief)),),
+        (TensorSpec("lean", "float32", (1, language.preset.vocabulary)),),
+    )
+
+
+def evidence_graph(language: LanguageModel) -> Graph:
+    """Any number of tokens."""
+    return Graph(
+        "evidence",
+        EvidenceDoor(language),
+        (TensorSpec("tokens", "int64", (1, "n")),),
+        (TensorSpec("evidence", "float32", (1, "n", EVIDENCE_SIZE)),),
+        ids=language.preset.vocabulary + 1,
     )
 
 

@@ -30,6 +30,7 @@ from export.parity import measure
 from export.prompting import Prompting
 from export.weights import named_weights, unread_weights
 from model.autoencoder import LiveAutoencoder
+from model.autoencoder_paper import PaperPreset
 from model.language import LanguageModel
 from model.mulan import Mulan, MulanSizes
 from model.presets import PRESETS, Preset
@@ -66,6 +67,7 @@ def restore(bundle: Bundle) -> tuple[Networks, Preset]:
     """
     preset = preset_of(bundle)
     stored = read_weights(bundle)
+    assert not isinstance(preset.autoencoder, PaperPreset), "preset_of refuses it"
     sizes = preset.prompted if bundle.manifest.prompting else preset.velocity
     networks = Networks(
         filled(LiveAutoencoder(preset.autoencoder), stored, "autoencoder", preset.name),
@@ -96,10 +98,11 @@ def prompting_of(bundle: Bundle, stored: Stored, preset: Preset) -> Prompting:
 def preset_of(bundle: Bundle) -> Preset:
     """The preset that the manifest names under `measured`; BundleError if there is none such."""
     name = bundle.manifest.measured.get("preset")
-    if name not in PRESETS:
+    known = [n for n, p in PRESETS.items() if not isinstance(p.autoencoder, PaperPreset)]
+    if name not in known:
         raise BundleError(
             f"bundle {bundle.manifest.name} is of preset {name!r:.40}, known here are "
-            f"{', '.join(PRESETS)}: restore it with the version that exported it"
+            f"{', '.join(known)}: restore it with the version that exported it"
         )
     return PRESETS[str(name)]
 

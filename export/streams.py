@@ -73,7 +73,7 @@ def _stream_cached(graph: Graph, run: Run, chunks: int) -> Array:
     rng = np.random.default_rng(2)
     states, said = graph.initial_states(), []
     for index in range(chunks):
-        told = _clock(graph, index, chunks)
+        told = _place(graph, index, chunks)
         flying = _noise(graph, rng, {"batch": 2, "chunks": 1 + index % 3}) | told
         said.append(run(flying | states)["velocity"].ravel())
         oldest = {name: x[:, :1] for name, x in flying.items() if name not in told} | told
@@ -86,21 +86,23 @@ def _stream_cached(graph: Graph, run: Run, chunks: int) -> Array:
 def _stream_language(graph: Graph, run: Run, chunks: int) -> Array:
     """Eight tokens a chunk, one at a time, under one brief and one prefix."""
     held = _noise(graph, np.random.default_rng(4), {"n": TOKENS * chunks})
-    return stream_tokens(run, graph, held.pop("tokens"), held)
+    return stream_tokens(run, graph, held.pop("tokens"), held.pop("clock"), held)
 
 
-def stream_tokens(run: Run, graph: Graph, tokens: Array, held: Arrays) -> Array:
-    """The logits of tokens int64 [1, n] that enter one at a time; `held` stays as it is."""
+def stream_tokens(run: Run, graph: Graph, tokens: Array, clock: Array, held: Arrays) -> Array:
+    """The logits of tokens int64 [1, n] and clock [1, n, K] that enter one at a time; `held`
+    stays as it is.
+    """
     states, said = graph.initial_states(), []
     for index, token in enumerate(tokens.T):
-        clock = _clock(graph, index, tokens.size)
-        after = run(held | {"tokens": token[None]} | clock | states)
+        now = {"tokens": token[None], "clock": clock[:, index : index + 1]}
+        after = run(held | now | _place(graph, index, tokens.size) | states)
         said.append(after["logits"].ravel())
         _commit(graph, states, after, index)
     return np.concatenate(said)
 
 
-def _clock(graph: Graph, index: int, count: int) -> Arrays:
+def _place(graph: Graph, index: int, count: int) -> Arrays:
     """`position`, which passes its period in the middle of a stream of `count`, and `filled`."""
     assert graph.position_period is not None
     slots = next(tensor for tensor in graph.inputs if tensor.name == "filled").resolve({})[1]
@@ -128,7 +130,10 @@ def _commit(graph: Graph, states: Arrays, after: Arrays, index: int) -> None:
 def _stream_plain(graph: Graph, run: Run, chunks: int) -> Array:
     """One run after the other, longer and longer where lengths are free."""
     rng = np.random.default_rng(3)
-    feeds = [_noise(graph, rng, {"tokens": 4 + 5 * i, "words": 1 + i}) for i in range(chunks)]
+    feeds = [
+        _noise(graph, rng, {"tokens": 4 + 5 * i, "words": 1 + i, "n": 1 + 3 * i})
+        for i in range(chunks)
+    ]
     return np.concatenate([run(one)[heard(graph)].ravel() for one in feeds])
 
 

@@ -56,10 +56,15 @@ class PaperPreset:
         """Samples in one latent frame: 96, which is 1/250 s at 24 kHz."""
         return prod(self.strides)
 
+    @property
+    def latent_rate_hz(self) -> int:
+        """Latent frames a second."""
+        return self.sample_rate_hz // self.frame_samples
+
 
 PAPER = PaperPreset()
 PAPER_TINY = PaperPreset(
-    encoder_channels=(4, 8, 16, 32), encoder_stack=(3,),
+    sample_rate_hz=9600, encoder_channels=(4, 8, 16, 32), encoder_stack=(3,),
     decoder_channels=(48, 24, 12, 6), decoder_stack=(3,),
 )  # fmt: skip
 

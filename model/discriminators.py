@@ -14,8 +14,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from model.losses import Judgement, Stft, power_spectrogram
+from model.losses import (
+    Judgement,
+    Stft,
+    discriminator_loss,
+    feature_loss,
+    generator_loss,
+    power_spectrogram,
+)
+from model.training import clip_and_step
 
+LIMIT = 5.0
+"""Of the norm of the discriminators' gradient."""
 PERIODS = (2, 3, 5, 7, 11)
 RESOLUTIONS = (Stft(1024, 600, 120), Stft(2048, 1200, 240), Stft(512, 240, 50))
 SLOPE = 0.1
@@ -104,3 +114,20 @@ def both(
     reals = [(score[:count], [f[:count] for f in features]) for score, features in judged]
     fakes = [(score[count:], [f[count:] for f in features]) for score, features in judged]
     return reals, fakes
+
+
+def teach(
+    judges: Discriminators, optimiser: torch.optim.Optimizer, audio: Tensor, copy: Tensor
+) -> None:
+    """One step of the discriminators; audio and its copy [B, C, samples], which learns nothing."""
+    real, fake = both(judges, audio, copy.detach())
+    discriminator_loss(real, fake).backward()  # type: ignore[no-untyped-call]
+    clip_and_step(optimiser, judges, LIMIT)
+
+
+def opinion(judges: Discriminators, audio: Tensor, copy: Tensor) -> tuple[Tensor, Tensor]:
+    """Feature matching and least squares loss of a copy; the gradient passes the judges by."""
+    judges.requires_grad_(False)
+    real, fake = both(judges, audio, copy)
+    judges.requires_grad_(True)
+    return feature_loss(real, fake), generator_loss(fake)

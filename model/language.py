@@ -3,7 +3,8 @@
 A decoder in LLaMA's form (MeLoDy, section 3; arXiv 2302.13971): RMSNorm before each branch, rotary
 positions, gated feed-forward. In front of the tokens stand the codes of the prompt. They keep
 their place for ever while the tokens slide, so their keys have no position: a query meets them
-unturned. The brief is added to every token, so that what is asked may change between any two.
+unturned. The brief and the clock, which tells where in the bar the next token falls, are added to
+every token, so that what is asked may change between any two.
 Positions wrap, keys and values lie in rings: a stream may go on for months.
 
 Axes: B batch, n tokens, L tokens of context, N layers, W width.
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.brief import brief_size
+from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
 from model.layers import FeedForward, RMSNorm, rotary, rotary_turns, rotate
 from model.presets import PRESETS, LanguagePreset, Preset
 
@@ -135,15 +137,22 @@ class LanguageModel(nn.Module):
         self.embed = nn.Embedding(preset.vocabulary + 1, width)
         self.code_embed = nn.Embedding(preset.codes * (preset.code_vocabulary + 1), width)
         self.brief_enter = nn.Linear(brief, width, bias=False)
+        self.clock_enter = nn.Linear(CLOCK_SIZE, width, bias=False)
         self.layers = nn.ModuleList(Layer(preset) for _ in range(preset.layers))
         self.norm = RMSNorm(width)
         self.leave = nn.Linear(width, preset.vocabulary, bias=False)
+        self.lean = nn.Sequential(
+            nn.Linear(brief, width), nn.SiLU(), nn.Linear(width, preset.vocabulary)
+        )
         self.dropout = nn.Dropout(dropout)
         known = torch.zeros(preset.vocabulary + 1, preset.vocabulary)
         self.follow = nn.Parameter(known, requires_grad=False)  # counted, not trained
+        heard = torch.zeros(preset.vocabulary + 1, EVIDENCE_SIZE)
+        self.heard = nn.Parameter(heard, requires_grad=False)  # counted too
         nn.init.normal_(self.embed.weight, std=0.5)
         nn.init.normal_(self.code_embed.weight, std=0.5)
         nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.clock_enter.weight)
         for layer in self.stack():  # the sum of all branches starts as small as one token
             for leave in (layer.attend.leave, layer.feed.leave):
                 nn.init.normal_(leave.weight, std=0.3 * (width * preset.layers) ** -0.5)
@@ -178,10 +187,23 @@ class LanguageModel(nn.Module):
             kept.append(own)
         return torch.stack(kept, dim=1)
 
-    def entered(self, tokens: Tensor, brief: Tensor) -> Tensor:
-        """tokens int64 [B, n], brief [B, Bf] or [B, n, Bf] -> [B, n, W]."""
+    def evidence(self, tokens: Tensor) -> Tensor:
+        """tokens int64 [B, n] -> what each says of beat and key [B, n, EVIDENCE_SIZE]."""
+        return F.embedding(tokens, self.heard)
+
+    def leaning(self, brief: Tensor) -> Tensor:
+        """Brief [B, Bf] -> [B, V]: log P(token | brief) / P(token), of music as a whole.
+
+        Where the past and a new prompt disagree, few tokens teach the layers to turn, but every
+        token of the corpus teaches this: what music of a brief is made of. The player adds it.
+        """
+        asked, free = self.lean(brief), self.lean(torch.zeros_like(brief))
+        return torch.log_softmax(asked, -1) - torch.log_softmax(free, -1)
+
+    def entered(self, tokens: Tensor, brief: Tensor, clock: Tensor) -> Tensor:
+        """tokens int64 [B, n], brief [B, Bf] or [B, n, Bf], clock [B, n, K] -> [B, n, W]."""
         asked: Tensor = self.brief_enter(brief)
-        x: Tensor = self.dropout(self.embed(tokens))
+        x: Tensor = self.dropout(self.embed(tokens)) + self.clock_enter(clock)
         return x + (asked[:, None] if asked.dim() == 2 else asked)
 
     def left(self, x: Tensor, tokens: Tensor) -> Tensor:
@@ -190,9 +212,11 @@ class LanguageModel(nn.Module):
         return logits
 
     def whole_pass(
-        self, tokens: Tensor, brief: Tensor, codes: Tensor, sources: Tensor | None = None
-    ) -> Tensor:
-        """Training: tokens int64 [B, n], brief [B, n, Bf], codes int64 [B, 12] -> logits.
+        self, tokens: Tensor, brief: Tensor, clock: Tensor, codes: Tensor,
+        sources: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
+        """Training: tokens int64 [B, n], brief [B, n, Bf], clock [B, n, K], codes int64 [B, 12]
+        -> logits [B, n, V]. What stands beside a token is of the next one.
 
         Every token sees the codes, itself and the `context` tokens before it. Where the prompt
         changes on the way, codes int64 [B, P, 12] are several and sources bool [B, n, P] says
@@ -211,27 +235,27 @@ class LanguageModel(nn.Module):
             seen = sources.repeat_interleave(self.preset.codes, dim=2)
         seen = torch.cat([seen, near.expand(batch, -1, -1)], dim=2)
         mask = torch.where(seen, 0.0, -1e9)[:, None]
-        x = self.entered(tokens, brief)
+        x = self.entered(tokens, brief, clock)
         for i, layer in enumerate(self.stack()):
             y = layer.attend(layer.attend_norm(x), at, mask.to(x.dtype), prefix[:, i])
             x = layer.fed(x + self.dropout(y))
         return self.left(x, tokens)
 
     def cached_pass(
-        self, tokens: Tensor, brief: Tensor, position: Tensor, filled: Tensor, prefix: Tensor,
-        states: States,
+        self, tokens: Tensor, brief: Tensor, clock: Tensor, position: Tensor, filled: Tensor,
+        prefix: Tensor, states: States,
     ) -> tuple[Tensor, States]:  # fmt: skip
         """The next tokens int64 [B, n], n ≤ L, behind what the rings hold -> logits, next states.
 
-        brief [B, Bf], position int64 [1] of the first of them, filled [B, L] (1: that slot of the
-        rings holds a token), prefix [B, N, 12, 2W], states past_i [B, L, 2W] -> [B, n, V] and
-        past_i [B, n, 2W], to be written behind the rest.
+        brief [B, Bf], clock [B, n, K], position int64 [1] of the first, filled [B, L] (1: a slot
+        of the rings holds a token), prefix [B, N, 12, 2W], states past_i [B, L, 2W] -> logits
+        [B, n, V] and past_i [B, n, 2W], to be written behind the rest.
         """
         at = torch.arange(tokens.shape[1])
         among = torch.where(at[:, None] >= at[None, :], 0.0, -1e9)
         among = among.repeat_interleave(self.preset.heads, 0)
         ring = torch.where(filled > 0.5, 0.0, -1e9)[:, None]
-        x = self.entered(tokens, brief)
+        x = self.entered(tokens, brief, clock)
         masks = (ring.to(x.dtype), among.to(x.dtype))
         after = {}
         for i, layer in enumerate(self.stack()):

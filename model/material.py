@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.autoencoder import LiveAutoencoder
 from model.briefs import Briefs
 from model.corpus.dataset import Songs
+from model.excerpts import Autoencoder
 from model.presets import VelocityPreset
 from model.tokenise import Semantics
 from model.training import tensor
@@ -29,7 +29,7 @@ SPLICED = 0.2
 class Latents:
     """The corpus as unit variance latents, with random windows that stay within one song."""
 
-    def __init__(self, songs: Songs, autoencoder: LiveAutoencoder, cache: Path) -> None:
+    def __init__(self, songs: Songs, autoencoder: Autoencoder, cache: Path) -> None:
         if not cache.exists():
             np.savez(cache, allow_pickle=False, **encode_corpus(songs, autoencoder))
         with np.load(cache) as stored:
@@ -153,7 +153,7 @@ class Material:
 
 
 @torch.no_grad()
-def encode_corpus(songs: Songs, autoencoder: LiveAutoencoder) -> dict[str, np.ndarray]:
+def encode_corpus(songs: Songs, autoencoder: Autoencoder) -> dict[str, np.ndarray]:
     """Every song as float16 [frames, dim]."""
     from tqdm import tqdm
 

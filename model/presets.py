@@ -1,7 +1,8 @@
 """Named sizes of the networks: one dial each, everything else is derived.
 
 `tiny` trains in seconds (tests), `live` is what ships, `paper` has the published sizes
-(MeLoDy, arXiv 2305.15719, appendix); its audio VAE-GAN lives in `model.autoencoder_paper`.
+(MeLoDy, arXiv 2305.15719, appendix) and `tiny-paper` its form, for tests; their audio VAE-GAN
+lives in `model.autoencoder_paper`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from engine.brief import brief_size
+from model.autoencoder_paper import PAPER as PAPER_CODEC
+from model.autoencoder_paper import PAPER_TINY, PaperPreset
 
 CONTEXT_ANGLE = 0.05
 """Angle at which finished chunks are shown to the velocity network, in radians."""
@@ -40,6 +43,10 @@ class AutoencoderPreset:
     def spectra_per_frame(self) -> int:
         """Decoder spectra in one latent frame."""
         return self.frame_samples // self.hop_samples
+
+
+Codec = AutoencoderPreset | PaperPreset
+"""Of either form: both name rate, channels, samples of a frame and latent channels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +116,7 @@ class Preset:
     """Everything that one name stands for."""
 
     name: str
-    autoencoder: AutoencoderPreset
+    autoencoder: Codec
     velocity: VelocityPreset
     semantic: SemanticPreset
     language: LanguagePreset
@@ -181,7 +188,7 @@ LIVE = Preset(
 
 PAPER = Preset(
     name="paper",
-    autoencoder=LIVE.autoencoder,
+    autoencoder=PAPER_CODEC,
     # The inner widths of the recurrent layers and of the feed-forwards are not published; SRUs of
     # the full width in each direction and gated feed-forwards of 10 widths come to the
     # published 296.6 M within 5 %.
@@ -203,4 +210,12 @@ PAPER = Preset(
     joint=128,
 )  # fmt: skip
 
-PRESETS = {preset.name: preset for preset in (TINY, LIVE, PAPER)}
+TINY_PAPER = replace(
+    TINY,
+    name="tiny-paper",
+    autoencoder=PAPER_TINY,
+    velocity=replace(TINY.velocity, dim=16, chunk_frames=20, norm="post", conditions=("tokens",)),
+    semantic=replace(TINY.semantic, hop_samples=192),
+)
+
+PRESETS = {preset.name: preset for preset in (TINY, LIVE, PAPER, TINY_PAPER)}

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from model.clusters import nearest
 from model.losses import BANDS_PER_OCTAVE, mel_filters, pitch_filters
-from model.presets import PRESETS, AutoencoderPreset, Preset, SemanticPreset
+from model.presets import PRESETS, Codec, Preset, SemanticPreset
 
 PRETRAINED_RATE_HZ = 16_000
 
@@ -113,7 +113,7 @@ class Quantised(nn.Module):
 class SemanticEncoder(Quantised):
     """Audio to hidden features at the token rate, and to tokens; looks both ways."""
 
-    def __init__(self, preset: SemanticPreset, autoencoder: AutoencoderPreset) -> None:
+    def __init__(self, preset: SemanticPreset, autoencoder: Codec) -> None:
         super().__init__(preset.vocabulary, preset.hidden)
         self.preset = preset
         self.front = Front(preset, autoencoder.sample_rate_hz)

@@ -2,8 +2,9 @@
 
 `python -m model.train_language --features STORE --mulan RUN --out RUN [--corpus FOLDER]`
 
-Some sequences are two pieces of music, one after the other, and from the second on other codes
-are in force: that is what a prompt that changes while the music plays looks like. Resumable.
+Some sequences are several pieces of music, one after the other, and from each on other codes are
+in force: that is what a prompt that changes while the music plays looks like. Others go on in
+another key. The first tokens behind such a cut weigh more. Resumable.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,24 +22,36 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.briefs import Briefs, load_briefs
+from model.corpus.variants import song_of
+from model.evidence import count_evidence
 from model.language import LanguageModel, load_language
 from model.presets import PRESETS
 from model.tokenise import Semantics
 from model.training import Average, Budget, Run, clip_and_step, cores
 
-SPLICED = 0.35
-"""Part of the sequences that change to another song on the way."""
-STARTED = 0.15
+CUTS = (0.45, 0.35, 0.2)
+"""Part of the sequences that go over to something else so many times on the way."""
+MOVED = 0.3
+"""Of the cuts: as many go on with the same song in another key."""
+STARTED = 0.3
 """Part of the sequences that begin with the start token."""
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+FRESH, FRESH_WEIGHT = 6, 6.0
+"""So many tokens behind a cut or a start weigh so much: it is there that a prompt decides."""
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of one song: tokens [n + 1], the brief of each [n + 1, Bf], codes [12]."""
+    """A stretch of one song from token `start` on: tokens [n], brief [n, Bf], clock [n, K] and
+    codes [12].
+    """
 
+    name: str
+    start: int
     tokens: npt.NDArray[np.int16]
     brief: npt.NDArray[np.float32]
+    clock: npt.NDArray[np.float32]
     codes: Tensor
 
 
@@ -72,46 +86,85 @@ class Sequences:
         for name in store.names:
             if len(store.tokens[name]) > tokens:
                 self.names[store.split[name]].append(name)
+        self.keys: dict[str, list[str]] = {}
+        for name in [*self.names["train"], *self.names["valid"]]:
+            self.keys.setdefault(song_of(name)[0], []).append(name)
         if not self.names["train"] or not self.names["valid"]:
             raise SystemExit(f"too few songs last {tokens} tokens: use longer recordings")
 
     def batch(self, split: str, count: int, rng: np.random.Generator) -> Batch:
-        """tokens int64 [count, n + 1], brief [count, n, Bf], codes [count, 2, 12], sources bool
-        [count, n, 2]: a sequence, what is asked of each next token, which codes are in force.
+        """tokens int64 [count, n + 1], brief [count, n, Bf], clock [count, n, K], codes
+        [count, 3, 12], sources bool [count, n, 3], weights [count, n]: a sequence, what is asked of
+        each next token, which codes are in force, how much it counts.
         """
         rows = [self.sequence(split, rng) for _ in range(count)]
-        tokens, brief, codes, sources = (torch.stack(part) for part in zip(*rows, strict=True))
-        return tokens, brief, codes, sources
+        tokens, brief, clock, codes, sources, weights = map(torch.stack, zip(*rows, strict=True))
+        return tokens, brief, clock, codes, sources, weights
 
     def sequence(self, split: str, rng: np.random.Generator) -> Batch:
-        """One row of a batch: a piece, and from token `cut` on perhaps another one."""
+        """One row of a batch: a piece, and from each cut on another one."""
         n = self.tokens
-        cut = int(rng.integers(n // 8, n)) if rng.random() < SPLICED else n + 1
-        first, second = self.piece(split, rng), self.piece(split, rng)
-        late = np.arange(n + 1) >= cut
-        at = np.arange(n + 1) - np.where(late, cut, 0)
-        tokens = np.where(late, second.tokens[at], first.tokens[at]).astype(np.int64)
-        brief = np.where(late[:, None], second.brief[at], first.brief[at])
+        borders = [0, *self._cuts(rng), n + 1]
+        pieces = [self.piece(split, borders[1], rng)]
+        for begin, end in pairwise(borders[1:]):
+            pieces.append(self._other(split, pieces[-1], end - begin, rng))
+        owner = np.repeat(np.arange(len(pieces)), np.diff(borders))
+        tokens = np.concatenate([piece.tokens for piece in pieces]).astype(np.int64)
+        begun = np.arange(n + 1) - np.array(borders)[owner] < FRESH
+        kept = slice(1, None)  # what stands beside a token is asked of the next one
         if rng.random() < STARTED:
             tokens = np.concatenate([[self.store.vocabulary], tokens[:-1]])
-            brief, late = brief[:-1], late[:-1]
-        else:  # what stands beside a token is asked of the next one
-            brief, late = brief[1:], late[1:]
-        sources = torch.from_numpy(np.stack([~late, late], axis=1))
-        codes = torch.stack([first.codes, second.codes])
-        return torch.from_numpy(tokens), torch.from_numpy(brief), codes, sources
-
-    def piece(self, split: str, rng: np.random.Generator) -> Piece:
-        """A random stretch of a random song."""
-        name = self.names[split][int(rng.integers(len(self.names[split])))]
-        tokens = self.store.tokens[name]
-        start = int(rng.integers(len(tokens) - self.tokens))
-        codes, place = self.briefs.prompt(name, start, rng)
-        controls = self.briefs.controls(name, start, self.tokens + 1, rng)
-        prompt = np.broadcast_to(place.numpy(), (len(controls), len(place)))
-        return Piece(
-            tokens[start : start + self.tokens + 1], np.concatenate([prompt, controls], 1), codes
+            kept = slice(0, -1)
+        else:
+            begun[: borders[1]] = False
+        codes = torch.stack([pieces[min(i, len(pieces) - 1)].codes for i in range(len(CUTS))])
+        return (
+            torch.from_numpy(tokens),
+            torch.from_numpy(np.concatenate([piece.brief for piece in pieces])[kept]),
+            torch.from_numpy(np.concatenate([piece.clock for piece in pieces])[kept]),
+            codes,
+            torch.from_numpy(owner[kept, None] == np.arange(len(CUTS))),
+            torch.from_numpy(np.where(begun, FRESH_WEIGHT, 1.0)[kept].astype(np.float32)),
         )
+
+    def piece(self, split: str, count: int, rng: np.random.Generator, asked: bool = False) -> Piece:
+        """A random stretch of a random song; with a prompt in any case if it is `asked` for."""
+        name = self.names[split][int(rng.integers(len(self.names[split])))]
+        start = int(rng.integers(len(self.store.tokens[name]) - self.tokens))
+        codes, place = self.briefs.prompt(name, start, rng, asked)
+        controls = self.briefs.controls(name, start, count, rng)
+        return self._piece(name, start, controls, codes, place, rng)
+
+    def _other(self, split: str, before: Piece, count: int, rng: np.random.Generator) -> Piece:
+        """What may stand behind a piece: other music that a prompt names, or another key."""
+        song, here = song_of(before.name)
+        keys = [name for name in self.keys.get(song, []) if song_of(name)[1] != here]
+        if not keys or rng.random() >= MOVED:
+            return self.piece(split, count, rng, asked=True)
+        name = keys[int(rng.integers(len(keys)))]
+        start = before.start + len(before.tokens)
+        controls = self.briefs.controls(name, start, count, rng, ("tonic", "scale"))
+        place = torch.from_numpy(before.brief[0, : self.briefs.prompt_size])
+        return self._piece(name, start, controls, before.codes, place, rng)
+
+    def _piece(
+        self, name: str, start: int, controls: npt.NDArray[np.float32], codes: Tensor,
+        place: Tensor, rng: np.random.Generator,
+    ) -> Piece:  # fmt: skip
+        count = len(controls)
+        prompt = np.broadcast_to(place.numpy(), (count, len(place)))
+        return Piece(
+            name, start, self.store.tokens[name][start : start + count],
+            np.concatenate([prompt, controls], 1),
+            self.briefs.clock(name, start, count, rng), codes,
+        )  # fmt: skip
+
+    def _cuts(self, rng: np.random.Generator) -> list[int]:
+        """Where a sequence changes, in order, none too near the next."""
+        shortest = max(self.tokens // 8, 1)
+        count = int(rng.choice(len(CUTS), p=CUTS))
+        slots = rng.choice(self.tokens // shortest - 1, count, replace=False)
+        return sorted((int(slot) + 1) * shortest + int(rng.integers(shortest)) for slot in slots)
 
 
 def split_parameters(model: LanguageModel) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -123,17 +176,28 @@ def split_parameters(model: LanguageModel) -> tuple[list[nn.Parameter], list[nn.
     return matrices, [p for _, p in trained if id(p) not in kept]
 
 
-def loss_of(model: LanguageModel, batch: Batch) -> Tensor:
-    """Cross entropy of every next token, in nats."""
-    tokens, brief, codes, sources = batch
-    logits = model.whole_pass(tokens[:, :-1], brief, codes, sources)
-    return F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+def losses_of(model: LanguageModel, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Cross entropy in nats: the weighted sum to learn from, and the mean of those that go on and
+    of those that are fresh [2].
+    """
+    tokens, brief, clock, codes, sources, weights = batch
+    logits = model.whole_pass(tokens[:, :-1], brief, clock, codes, sources)
+    each = F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    weights = weights.flatten()
+    fresh = (weights > 1.0).float()
+    kinds = torch.stack([1.0 - fresh, fresh])
+    means = (kinds * each.detach()).sum(1) / kinds.sum(1).clamp(min=1.0)
+    leaning = F.cross_entropy(
+        model.lean(brief).float().flatten(0, 1), tokens[:, 1:].flatten(), label_smoothing=0.01
+    )
+    return (weights * each).sum() / weights.sum() + leaning, means
 
 
 @torch.no_grad()
-def validate(model: LanguageModel, batches: list[Batch]) -> float:
-    """The loss on held-out sequences."""
-    return sum(float(loss_of(model, batch)) for batch in batches) / len(batches)
+def validate(model: LanguageModel, batches: list[Batch]) -> tuple[float, float]:
+    """The losses of held-out tokens that go on, and that are fresh."""
+    going, fresh = torch.stack([losses_of(model, batch)[1] for batch in batches]).mean(0).tolist()
+    return going, fresh
 
 
 def train(model: LanguageModel, data: Sequences, run: Run, rng: np.random.Generator,
@@ -152,22 +216,24 @@ def train(model: LanguageModel, data: Sequences, run: Run, rng: np.random.Genera
     smooth = math.nan
     for bar in run.steps([muon, adam]):
         with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
-            loss = loss_of(model, data.batch("train", args.batch, rng))
+            loss, means = losses_of(model, data.batch("train", args.batch, rng))
         loss.backward()  # type: ignore[no-untyped-call]
         if clip_and_step(muon, model, 1.0) < math.inf:
             adam.step()
         adam.zero_grad(set_to_none=True)
         average.update(model)
-        smooth = loss.item() if math.isnan(smooth) else smooth + 0.02 * (loss.item() - smooth)
+        now = means[0].item()
+        smooth = now if math.isnan(smooth) else smooth + 0.02 * (now - smooth)
         if run.step % args.validate_every == args.validate_every - 1:
-            valid = validate(average.network, held_out)
-            run.log(train_loss=smooth, valid_loss=valid)
-            bar.set_postfix_str(f"loss {smooth:.3f}, held-out {valid:.3f}")
+            valid, fresh = validate(average.network, held_out)
+            run.log(train_loss=smooth, valid_loss=valid, fresh_loss=fresh)
+            bar.set_postfix_str(f"loss {smooth:.3f}, held-out {valid:.3f}, fresh {fresh:.3f}")
         if run.due():
             run.save(parts, preset=args.preset)
-    run.log(train_loss=smooth, valid_loss=validate(average.network, held_out))
+    valid, fresh = validate(average.network, held_out)
+    run.log(train_loss=smooth, valid_loss=valid, fresh_loss=fresh)
     run.save(parts, preset=args.preset)
-    run.plot(["train_loss", "valid_loss"])
+    run.plot(["train_loss", "valid_loss", "fresh_loss"])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -183,8 +249,11 @@ def main(argv: list[str] | None = None) -> int:
         model = LanguageModel(preset.language, briefs.size, args.dropout)
         model.count(torch.from_numpy(store.tokens[name].astype(np.int64))
                     for name in data.names["train"])  # fmt: skip
+        heard = count_evidence(store, args.corpus)
         if args.init:
             model.load_state_dict(load_language(args.init)[0].state_dict())
+        if heard.any():  # else a start's counts remain
+            model.heard.data.copy_(torch.from_numpy(heard))
         train(model, data, run, rng, args)
     return 0
 

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.autoencoder import LiveAutoencoder
 from model.briefs import load_briefs
 from model.corpus.dataset import Songs
+from model.excerpts import Autoencoder
 from model.material import Latents, Material, Windows
 from model.patterns import (
     CLEAN_ANGLES,
@@ -138,9 +138,7 @@ def validate(network: VelocityNetwork, windows: Windows, context: str) -> float:
 
 
 @torch.no_grad()
-def listen(
-    network: VelocityNetwork, autoencoder: LiveAutoencoder, data: Material, run: Run
-) -> None:
+def listen(network: VelocityNetwork, autoencoder: Autoencoder, data: Material, run: Run) -> None:
     """Write three continuations of held-out songs: 4 s of the song, then 10 s that go on.
 
     With tokens, they are the song's own, as far as the song goes.
@@ -162,7 +160,7 @@ def listen(
 
 
 def train(
-    network: VelocityNetwork, autoencoder: LiveAutoencoder, data: Material, run: Run,
+    network: VelocityNetwork, autoencoder: Autoencoder, data: Material, run: Run,
     rng: np.random.Generator, args: argparse.Namespace, preset: str,
 ) -> None:  # fmt: skip
     """Run the budget down."""
@@ -207,7 +205,7 @@ def load_velocity(folder: Path) -> tuple[VelocityNetwork, Preset, str]:
     """The averaged velocity network of a run folder, its preset and its context."""
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
     preset = PRESETS[state["preset"]]
-    sizes = preset.prompted if "tokens" in state.get("conditions", []) else preset.velocity
+    sizes = preset.prompted if "brief" in state.get("conditions", []) else preset.velocity
     network = VelocityNetwork(sizes)
     network.load_state_dict(state["average"])
     return network.eval(), preset, state["context"]

@@ -58,6 +58,18 @@ def test_more_is_better_where_it_is() -> None:
     }
 
 
+def test_a_figure_that_one_run_lacks_is_named() -> None:
+    notes = compare.differences(report(), report(tick_ms={"p99": None}, cold_first_chunk_s=0.1))
+    assert notes == ["not in B: tick_ms.p99", "not in A: cold_first_chunk_s"]
+
+
+@pytest.mark.parametrize("bound", ["nan", "-1", "much"])
+def test_a_bound_that_is_none_is_refused(tmp_path: Path, bound: str) -> None:
+    path = saved(tmp_path, "a.json", report())
+    with pytest.raises(UsageError, match="is no share"):
+        compare.main([path, path, "--bound", bound])
+
+
 def test_another_machine_is_named() -> None:
     notes = compare.differences({"machine": "one"}, {"machine": "two"})
     assert notes == ["the runs differ in machine: one against two"]

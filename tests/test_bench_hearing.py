@@ -8,9 +8,11 @@ from bench.hearing import Hearing
 from engine.wire.packets import Codec, Flag, PacketHeader
 
 
-def packet(sequence: int, revision: int = 0, flags: Flag = Flag.NONE) -> PacketHeader:
+def packet(
+    sequence: int, revision: int = 0, flags: Flag = Flag.NONE, hand: int = 0
+) -> PacketHeader:
     return PacketHeader(
-        Codec.PCM_S16LE, 1, sequence, 2400, 2400 * sequence, revision, 0, 24_000, 1, flags
+        Codec.PCM_S16LE, 1, sequence, 2400, 2400 * sequence, revision, hand, 24_000, 1, flags
     )
 
 
@@ -51,3 +53,25 @@ def test_replayed_and_filler_packets_are_not_taken_for_live_music() -> None:
     heard.packet(packet(1, flags=Flag.REPLAY), 1.1)
     assert heard.first_music_s == 1.1
     assert (heard.packets, heard.filler_packets) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("promised", "late"), [(7200, 0), (9599, 0), (9600, -1), (7199, 1), (4800, 2400)]
+)
+def test_a_promise_is_kept_in_the_packet_that_holds_its_sample(promised: int, late: int) -> None:
+    heard = Hearing()
+    heard.ask(0.0)
+    heard.acknowledge(5, promised)
+    heard.packet(packet(3, revision=5), 0.3)
+    assert heard.late_samples == [late]
+
+
+def test_a_hand_is_heard_by_its_own_revision() -> None:
+    heard = Hearing()
+    heard.ask(0.0, "hand")
+    heard.acknowledge(4)
+    heard.packet(packet(0, revision=9, hand=3), 0.1)
+    assert heard.waiting
+    heard.packet(packet(1, hand=4), 0.2)
+    assert heard.control_to_sound_s == [pytest.approx(0.2)]
+    assert heard.late_samples == []

@@ -12,11 +12,19 @@ from bench import latency
 
 
 @pytest.fixture(scope="module")
-def run() -> tuple[int, str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run")
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> tuple[int, str]:
+    words = ["--backend", "standin", "--seconds", "3", "--offline", "--json"]
+    for name in ("save", "html", "history"):
+        words += [f"--{name}", str(folder / name)]
     with pytest.MonkeyPatch.context() as patch:
         lines: list[str] = []
         patch.setattr("builtins.print", lambda *words, **_: lines.append(" ".join(map(str, words))))
-        code = latency.main(["--backend", "standin", "--seconds", "3", "--offline", "--json"])
+        code = latency.main(words)
     return code, "\n".join(lines)
 
 
@@ -58,6 +66,22 @@ def test_the_text_names_machine_bundle_and_verdict(run: tuple[int, str]) -> None
         assert word in text
 
 
+def test_the_run_is_saved_drawn_and_remembered(
+    run: tuple[int, str], report: dict[str, Any], folder: Path
+) -> None:
+    assert json.loads((folder / "save").read_text()) == report
+    assert (folder / "html").read_text().startswith("<!doctype html>")
+    assert json.loads((folder / "history").read_text())["revision"] == report["revision"]
+    assert run[0] in (0, 1)
+
+
+def test_rings_are_played_through_the_engines_scheduler(report: dict[str, Any]) -> None:
+    assert [ring["ring_s"] for ring in report["rings"]] == sorted(
+        ring["ring_s"] for ring in report["rings"]
+    )
+    assert report["timeline"]["stages"][0]["name"] == "plan"
+
+
 def test_a_missing_bundle_is_one_line_and_exit_3(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -79,6 +103,7 @@ def test_compare_is_a_word_of_the_command(tmp_path: Path, report: dict[str, Any]
         ["--seconds", "long"],
         ["--threads", "0"],
         ["--unknown"],
+        ["--offline", "--backend", "standin", "--seconds", "1", "--html", "/none/page.html"],
         ["compare", "only-one.json"],
         ["compare", "none.json", "none.json"],
     ],

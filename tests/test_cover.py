@@ -39,6 +39,21 @@ def test_a_held_tone_goes_on_without_a_click(known: int, held: int, hz: float) -
     assert largest_step(audio) < 1.6 * largest_step(played)
 
 
+def test_what_is_prepared_is_what_would_be_played_and_void_once_more_was() -> None:
+    asked, ready = Cover(RATE, 1), Cover(RATE, 1)
+    for cover in (asked, ready):
+        cover.remember(tone(30000, 210.0))
+    ready.prepare()
+    np.testing.assert_array_equal(ready.next(4000), asked.next(4000))
+    ready.prepare()  # while it is played already
+    np.testing.assert_array_equal(ready.next(4000), asked.next(4000))
+    for cover in (asked, ready):
+        cover.rejoin(tone(100, 210.0))
+        ready.prepare()
+        cover.remember(tone(9000, 530.0))
+    np.testing.assert_array_equal(ready.next(4000), asked.next(4000))
+
+
 def test_music_of_another_kind_is_joined_without_a_click() -> None:
     cover = Cover(RATE, 1)
     before = tone(30000, 210.0)

@@ -1,318 +1,370 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-import shutil
+import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from ctypes.util import find_library
-from dataclasses import dataclass
-from types import SimpleNamespace
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import portaudio
 import pytest
+from sound_server import SoundServer
 
 from engine.controls import Controls
 from engine.errors import DeviceError
 from engine.ring import AudioRing
-from engine.sinks import device
-from engine.sinks.device import DeviceSink, Resampler, find_device, list_devices
+from engine.sinks import device, device_list
+from engine.sinks.device import DeviceSink
 from engine.spec import AudioSpec
 
 AUDIO = AudioSpec(24000, 1)
 
 
-class FakePortAudio:
-    """Two outputs that take `rates`; the test is the device's thread."""
+def ones(count: int) -> np.ndarray:
+    return np.ones((count, 1), np.float32)
 
-    def __init__(self, rates: tuple[int, ...] = (24000,), names: tuple[str, ...] = ()) -> None:
-        self.rates = rates
-        self.names = names or ("Speakers", "Speakers of the hall")
-        self.default = SimpleNamespace(device=(-1, 1))
-        self.PortAudioError = RuntimeError
-        self.callback: Callable[..., None] | None = None
 
-    def query_hostapis(self) -> list[dict[str, str]]:
-        return [{"name": "Fake"}]
-
-    def query_devices(self) -> list[dict[str, Any]]:
-        common = {"hostapi": 0, "max_output_channels": 2, "default_samplerate": 48000.0}
-        microphone = {**common, "name": "Microphone", "max_output_channels": 0}
-        return [*({**common, "name": name} for name in self.names), microphone]
-
-    def check_output_settings(self, *settings: Any) -> None:
-        if settings[-1] not in self.rates:
-            raise RuntimeError(f"Invalid sample rate {settings[-1]}")
-
-    def OutputStream(self, *, callback: Callable[..., None], **_: Any) -> SimpleNamespace:  # noqa: N802
-        self.callback = callback
-        return SimpleNamespace(start=lambda: None, close=lambda: None, latency=0.01)
-
-    def call(self, samples: int, underflow: bool = False) -> np.ndarray:
-        out = np.full((samples, 2), np.nan, np.float32)
-        assert self.callback is not None
-        self.callback(out, samples, None, SimpleNamespace(output_underflow=underflow))
-        np.testing.assert_array_equal(out[:, 0], out[:, 1])
-        return out[:, 0]
+def wait(until: Callable[[], object], within_s: float = 60.0) -> float:
+    """How long it took."""
+    began_s = time.monotonic()
+    while not until():
+        assert time.monotonic() - began_s < within_s
+        time.sleep(0.005)
+    return time.monotonic() - began_s
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
-    fake = FakePortAudio()
-    monkeypatch.setattr(device, "_sounddevice", lambda: fake)
-    return fake
+def library(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
+    """Has another PortAudio played, in children."""
+    return lambda other: monkeypatch.setattr(device_list, "portaudio", other)
 
 
-@dataclass(frozen=True)
-class Jack:
-    server: subprocess.Popen[bytes]
-    environment: dict[str, str]
+# ---- two outputs that are paced --------------------------------------------------------------
 
 
-def ramp(start: int, count: int) -> np.ndarray:
-    return np.arange(start, start + count, dtype=np.float32)[:, None]
-
-
-# ---- which device ---------------------------------------------------------------------------
-
-
-def test_outputs_are_listed_and_found(fake: FakePortAudio) -> None:
-    assert [(found.index, found.default) for found in list_devices()] == [(0, False), (1, True)]
-    assert find_device().index == 1
-    assert find_device("0").index == 0
-    assert find_device("Speakers").index == 0
-    assert find_device("HALL").index == 1
-
-
-@pytest.mark.parametrize("wanted", ["9", "Microphone", "", "speak"])
-def test_a_wrong_name_lists_the_right_ones(fake: FakePortAudio, wanted: str) -> None:
-    with pytest.raises(DeviceError, match="0: Speakers; 1: Speakers of the hall"):
-        find_device(wanted)
-
-
-def test_no_device_names_the_alternatives(fake: FakePortAudio) -> None:
-    fake.query_devices = list  # type: ignore[method-assign]
-    with pytest.raises(DeviceError, match=r"perpetuo serve.*perpetuo render") as error:
-        DeviceSink(AUDIO)
-    assert error.value.exit_code == 4
-
-
-def test_no_portaudio_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Missing:
-        def find_spec(self, name: str, *_: object) -> None:
-            if name == "sounddevice":
-                raise OSError("PortAudio library not found")
-
-    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
-    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
-    with pytest.raises(DeviceError, match=r"apt install libportaudio2.*perpetuo serve"):
-        list_devices()
-
-
-def test_a_device_that_takes_no_rate_is_one_line(fake: FakePortAudio) -> None:
-    fake.rates = ()
-    with pytest.raises(DeviceError, match="Speakers of the hall cannot be used: Invalid sample"):
-        DeviceSink(AUDIO)
-
-
-# ---- from a ring ----------------------------------------------------------------------------
-
-
-def test_the_callback_plays_the_ring_and_counts_what_was_missing(fake: FakePortAudio) -> None:
-    ring = AudioRing(1000, 1)
-    ring.write(ramp(1, 500))
+def test_it_takes_the_ring_as_fast_as_the_device_plays(library: Callable[..., None]) -> None:
+    library(portaudio.steady)
+    ring = AudioRing(240000, 1)
+    ring.write(ones(240000))
     with DeviceSink(AUDIO, ring=ring) as sink:
-        np.testing.assert_array_equal(fake.call(300), ramp(1, 300)[:, 0])
-        late = fake.call(300, underflow=True)
-        np.testing.assert_array_equal(late[:200], ramp(301, 200)[:, 0])
-        assert late[-1] != 0
-        assert not fake.call(300)[128:].any()
+        wait(lambda: sink.status().callbacks >= 50)
         status = sink.status()
-    assert (status.callbacks, status.underflows, status.shortfalls) == (3, 1, 1)
-    assert ring.shortfall_samples == 400
-    assert status.silent_s < 60
+        played = status.callbacks * 240
+        assert played <= ring.read_samples + 240 <= played + 4800
+    assert (status.name, status.playing, status.sample_rate_hz) == (
+        "Speakers of the hall", True, 24000
+    )  # fmt: skip
+    assert (status.restarts, status.latency_s, status.trouble) == (0, 0.01, "")
+    assert status.describe() == "device 10 ms"
+    assert replace(status, shortfalls=2, underflows=3).describe() == "device 10 ms, 2 dry, 3 late"
+    assert "sounddevice" not in sys.modules  # PortAudio lives in the child only
 
 
-def test_hands_act_in_the_callback(fake: FakePortAudio, controls: Controls) -> None:
-    ring = AudioRing(24000, 1)
-    ring.write(np.ones((20000, 1), np.float32))
-    with DeviceSink(AUDIO, ring=ring, controls=controls):
-        assert (fake.call(480) == 1).all()
-        controls.set("panic", 1)
-        heard = fake.call(480)
-    assert np.abs(np.diff(heard, prepend=1.0)).max() < 0.02  # a ramp, no step
-    assert not heard[130:].any()
-
-
-def test_long_callbacks_are_served_in_pieces(fake: FakePortAudio) -> None:
-    ring = AudioRing(24000, 1)
-    ring.write(ramp(0, 20000))
-    with DeviceSink(AUDIO, ring=ring):
-        np.testing.assert_array_equal(fake.call(20000), ramp(0, 20000)[:, 0])
-
-
-# ---- pushed ---------------------------------------------------------------------------------
-
-
-def test_pushed_audio_waits_for_a_cushion_then_flows(fake: FakePortAudio) -> None:
-    with DeviceSink(AUDIO) as sink:
-        sink.play(ramp(1, 2400))
-        assert not fake.call(2400).any()
-        sink.play(ramp(2401, 2400))
-        heard = fake.call(2400)
-        np.testing.assert_array_equal(heard[1:], ramp(1, 2399)[:, 0])
+def test_pushed_audio_waits_for_a_cushion_then_flows(library: Callable[..., None]) -> None:
+    library(portaudio.steady)
+    with DeviceSink(AUDIO, "Speakers") as sink:
+        child = sink._keeper.playing
+        assert child is not None
+        sink.play(ones(2400))
+        before = sink.status().callbacks
+        wait(lambda: sink.status().callbacks >= before + 10)
+        assert child.ring.read_samples == 0
+        sink.play(ones(2400))
+        wait(lambda: child.ring.read_samples == 4800)
         for _ in range(20):
-            sink.play(ramp(0, 2400))
+            sink.play(ones(2400))
         assert sink.status().dropped_packets > 0
 
 
-def test_another_rate_is_resampled(fake: FakePortAudio) -> None:
-    fake.rates = (48000,)
-    ring = AudioRing(24000, 1)
-    tone = np.sin(2 * np.pi * 440 * np.arange(24000) / 24000).astype(np.float32)[:, None]
-    ring.write(tone)
-    heard = np.zeros(0, np.float32)
-    with DeviceSink(AUDIO, ring=ring) as sink:
-        assert sink.status().sample_rate_hz == 48000
-        deadline = time.monotonic() + 30
-        while heard.shape[0] < 40000 and time.monotonic() < deadline:
-            if sink._ring.fill_samples >= 480:
-                heard = np.concatenate([heard, fake.call(480)])
-    steady = heard[4000:40000]
-    spectrum = np.abs(np.fft.rfft(steady * np.hanning(len(steady))))
-    assert abs(np.argmax(spectrum) * 48000 / len(steady) - 440) < 2
-    assert abs(np.sqrt(np.mean(steady**2)) - np.sqrt(0.5)) < 0.01
+def test_hands_go_to_the_device(library: Callable[..., None], controls: Controls) -> None:
+    library(portaudio.steady)
+    with DeviceSink(AUDIO, ring=AudioRing(2400, 1), controls=controls) as sink:
+        assert sink._keeper.child is not None
+        head = sink._keeper.child.memory.head
+        controls.update({"gain_db": -6, "panic": 1})
+        wait(lambda: head.panic == 1 and head.gain_db == -6)
 
 
-def test_resampling_ends_with_its_source_and_goes_on_with_it() -> None:
-    source = AudioRing(24000, 1)
-    resampler = Resampler(source, 24000, 48000)
-    assert not resampler.step()
-    source.write(np.ones((4800, 1), np.float32))
-    while resampler.step():
+def test_pushed_audio_is_silenced_at_the_device_but_not_scaled_twice(
+    library: Callable[..., None], controls: Controls
+) -> None:
+    library(portaudio.steady)
+    with DeviceSink(AUDIO, controls=controls) as sink:
+        assert sink._keeper.child is not None
+        head = sink._keeper.child.memory.head
+        controls.update({"gain_db": -6, "mute": 1})
+        wait(lambda: head.mute == 1)
+        assert head.gain_db == 0
+
+
+def test_who_is_patient_waits_for_a_device_that_is_away(
+    library: Callable[..., None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    library(portaudio.steady)
+    found, back = device_list.find_device(), tmp_path / "back"
+    library(partial(portaudio.away_until, back))
+    back.with_suffix(".begun").touch()
+    ring = AudioRing(240000, 1)
+    ring.write(ones(240000))
+    with DeviceSink(AUDIO, found, ring=ring, patient=True) as sink:
+        wait(lambda: sink.status().trouble == "it is not there")
+        assert not sink.status().playing
+        wait(lambda: ring.read_samples > 4800)
+        back.touch()
+        wait(lambda: sink.status().callbacks > 10)
+        assert sink.status().restarts == 0
+    (told,) = (record.message for record in caplog.records)
+    assert told == "Speakers of the hall does not play yet: it is not there"
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        (portaudio.none, "no sound output"),
+        (portaudio.refusing, "Speakers of the hall cannot be used: Invalid sample rate"),
+    ],
+)
+def test_no_device_names_the_alternatives(
+    library: Callable[..., None], other: Callable[[], Any], words: str
+) -> None:
+    library(other)
+    with (
+        pytest.raises(DeviceError, match=rf"{words}.*perpetuo serve.*perpetuo render") as error,
+        DeviceSink(AUDIO),
+    ):
         pass
-    assert resampler.ring.fill_samples >= 2400
-    assert source.shortfall_samples == 0
-    resampler.ring.read_into(np.zeros((resampler.ring.fill_samples, 1), np.float32))
-    source.read_into(np.zeros((source.fill_samples, 1), np.float32))
-    assert resampler.step()
-    assert source.shortfalls == 1
+    assert error.value.exit_code == 4
+
+
+def test_channels_that_are_not_there_are_refused(library: Callable[..., None]) -> None:
+    library(portaudio.steady)
+    with pytest.raises(DeviceError, match="channels 1 to 2"):
+        DeviceSink(AUDIO, channels=(3, 4))
+
+
+def test_a_device_that_does_not_begin_is_given_up(
+    library: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library(portaudio.steady)
+    found = device_list.find_device()
+    library(portaudio.hanging)
+    monkeypatch.setattr(device, "START_S", 1.0)
+    with (
+        pytest.raises(DeviceError, match="did not begin to play within 1 s"),
+        DeviceSink(AUDIO, found),
+    ):
+        pass
+
+
+def test_a_device_whose_first_process_crashes_has_a_second_chance(
+    library: Callable[..., None], tmp_path: Path
+) -> None:
+    library(portaudio.steady)
+    found = device_list.find_device()
+    library(partial(portaudio.crashing_once, tmp_path / "crashed"))
+    with DeviceSink(AUDIO, found) as sink:
+        assert sink.status().restarts == 1
+    library(portaudio.crashing)
+    with pytest.raises(DeviceError, match="ended with -11"), DeviceSink(AUDIO, found):
+        pass
+
+
+def test_while_the_device_is_lost_the_music_goes_on(
+    library: Callable[..., None], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    back = tmp_path / "back"
+    library(portaudio.steady)
+    found = device_list.find_device()
+    library(partial(portaudio.away_until, back))
+    ring = AudioRing(480000, 1)
+    ring.write(ones(480000))
+    with DeviceSink(AUDIO, found, ring=ring) as sink:
+        wait(lambda: not sink.status().playing)
+        assert sink.status().describe() == "Speakers of the hall is lost and looked for"
+        began_s, before = time.monotonic(), ring.read_samples
+        wait(lambda: ring.read_samples > before + 24000)
+        assert time.monotonic() - began_s > 0.5  # at its own pace
+        sink.play(ones(2400))
+        assert sink.status().dropped_packets == 1
+        back.touch()
+        wait(lambda: sink.status().playing)
+        heard = sink.status().callbacks
+        wait(lambda: sink.status().callbacks > heard + 10)
+        assert re.fullmatch(r"device 10 ms(, \d+ dry)?, 1 restarts", sink.status().describe())
 
 
 # ---- a real PortAudio on JACK's dummy device -------------------------------------------------
 
 PLAY = """
-import json, sys, time
+import json, os, sys, time
 import numpy as np
-from engine.ring import AudioRing
-from engine.sinks.device import DeviceSink, list_devices
-from engine.spec import AudioSpec
-
-rate_hz, wanted = int(sys.argv[1]), 24000
-ring = AudioRing(wanted, 1)
-ring.write(np.arange(1, wanted + 1, dtype=np.float32)[:, None])
-heard = []
-sink = DeviceSink(AudioSpec(rate_hz, 1), ring=ring)
-inner = sink._fill
-def fill(out):
-    inner(out)
-    heard.append(out[:, 0].copy())
-sink._fill = fill
-with sink:
-    deadline = time.monotonic() + 60
-    while ring.shortfalls == 0 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    status = sink.status()
-audio = np.concatenate(heard)
-audio = audio[np.flatnonzero(audio)[0]:]
-exact = bool((audio[:wanted] == np.arange(1, wanted + 1)).all()) if len(audio) >= wanted else False
-print(json.dumps({
-    "devices": [found.name for found in list_devices()], "exact": exact,
-    "callbacks": status.callbacks, "shortfalls": ring.shortfalls, "rate": status.sample_rate_hz,
-}), flush=True)
-"""
-
-OUTLIVE = """
-import json, sys, time
+from engine.backends import standin
+from engine.controls import Controls
 from engine.ring import AudioRing
 from engine.sinks.device import DeviceSink
 from engine.spec import AudioSpec
 
-with DeviceSink(AudioSpec(24000, 1), ring=AudioRing(24000, 1)) as sink:
-    while sink.callbacks < 10:
-        time.sleep(0.05)
-    print("playing", flush=True)
-    while sink.status().silent_s < 1:
-        time.sleep(0.05)
-print("closed", flush=True)
+def main():
+    controls = Controls(standin.bundle().manifest.controls)
+    ring = AudioRing(24000 * 120, 1)
+    phase = 2 * np.pi * 440 * np.arange(ring.capacity_samples) / 24000
+    ring.write((0.5 * np.sin(phase)).astype(np.float32)[:, None])
+    with DeviceSink(AudioSpec(24000, 1), ring=ring, controls=controls, channels=(3, 4)) as sink:
+        for line in sys.stdin:
+            for name, value in json.loads(line).items():
+                controls.set(name, value)
+            status = sink.status()
+            print(json.dumps({
+                "now_s": time.monotonic(), "read": ring.read_samples, "playing": status.playing,
+                "callbacks": status.callbacks, "restarts": status.restarts,
+                "child": getattr(getattr(sink._keeper.child, "_process", None), "pid", 0),
+                "latency_s": status.latency_s, "rate_hz": status.sample_rate_hz,
+            }), flush=True)
+    print("closed", flush=True)
+
+if __name__ == "__main__":
+    main()
 """
 
-LISTED = "from engine.sinks.device import list_devices; raise SystemExit(not list_devices())"
+RECORD = """
+import sys, time
+import numpy as np
+import sounddevice
 
-ONE_NAME = "perpetuo-test"
-"""JACK remembers eight names of servers that were killed; one of our own is used again."""
+# JACK shows who plays as a device of its own.
+playing = [d for d in sounddevice.query_devices() if d["name"].startswith("PortAudio")][0]
+loud = [None]
+def hear(audio, *_):
+    now = bool(np.abs(audio[:, 2]).max() > 0.01), bool(np.abs(audio[:, 3]).max() > 0.01)
+    now = (*now, bool(np.abs(audio[:, :2]).max() > 0))
+    if now != loud[0]:
+        loud[0] = now
+        print(time.monotonic(), *map(int, now), flush=True)
+with sounddevice.InputStream(
+    device=playing["index"], channels=playing["max_input_channels"], callback=hear
+):
+    sys.stdin.read()
+"""
+
+
+class Player:
+    """A process that plays on JACK, and answers."""
+
+    def __init__(self, server: SoundServer, script: Path) -> None:
+        script.write_text(PLAY)
+        self.process = server.command(sys.executable, str(script))
+        self.start = self.ask()
+
+    def ask(self, **controls: float) -> dict[str, Any]:
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write(json.dumps(controls) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        assert answer, self.process.communicate()
+        return dict(json.loads(answer))
+
+    def wait(self, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        wait(lambda: until(self.ask()))
+        return self.ask()
 
 
 @pytest.fixture
-def jack() -> Iterator[Jack]:
-    """A JACK server without hardware, and the environment in which its clients run."""
-    if shutil.which("jackd") is None or find_library("portaudio") is None:
-        pytest.skip("needs: apt install --no-install-recommends jackd2 libportaudio2")
-    own = {"JACK_NO_AUDIO_RESERVATION": "1", "JACK_NO_START_SERVER": "1"}
-    environment = {**os.environ, **own, "JACK_DEFAULT_SERVER": ONE_NAME}
-    patience = ["-t", "10000"]  # ms until a client that is late is sent away
-    server = subprocess.Popen(
-        ["jackd", "-r", "-n", ONE_NAME, *patience, "-d", "dummy", "-r", "24000", "-p", "240"],
-        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+def server() -> Iterator[SoundServer]:
+    with SoundServer(rate_hz=48000, channels=8) as server:
+        yield server
+
+
+@pytest.fixture
+def player(server: SoundServer, tmp_path: Path) -> Iterator[Player]:
+    player = Player(server, tmp_path / "play.py")
     try:
-        for _ in range(60):
-            if subprocess.run([sys.executable, "-c", LISTED], env=environment).returncode == 0:
-                break
-            assert server.poll() is None, "jackd ended; are there leftovers in /dev/shm?"
-            time.sleep(0.3)
-        yield Jack(server, environment)
+        yield player
     finally:
-        server.terminate()
-        server.wait(30)
+        player.process.kill()
+        player.process.communicate()
 
 
-def client(jack: Jack, script: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *arguments], env=jack.environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+def end(player: Player) -> str:
+    """What it said on stderr."""
+    out, errors = player.process.communicate(timeout=60)
+    assert (out, player.process.returncode) == ("closed\n", 0), errors
+    return str(errors)
 
 
-def play_on_jack(jack: Jack, rate_hz: int) -> dict[str, Any]:
-    """What the client tells of a second of audio at that rate."""
-    out, errors = client(jack, PLAY, str(rate_hz)).communicate(timeout=120)
-    assert out, errors
-    return dict(json.loads(out.splitlines()[-1]))
+def test_on_jack_music_and_hands_are_heard_on_the_channels_asked_for(
+    server: SoundServer, player: Player
+) -> None:
+    assert player.start["rate_hz"] == 48000  # resampled
+    assert 0 < player.start["latency_s"] < 1
+    player.wait(lambda now: now["callbacks"] > 20)
+    recorder = server.run(RECORD)
+    assert recorder.stdout is not None
+
+    def heard() -> tuple[float, list[str]]:
+        assert recorder.stdout is not None
+        line = recorder.stdout.readline()
+        assert line, recorder.communicate()
+        return float(line.split()[0]), line.split()[1:]
+
+    while (now := heard())[1] != ["1", "1", "0"]:
+        assert now[1] == ["0", "0", "0"]
+    asked_s = player.ask(panic=1)["now_s"]
+    silent_s, levels = heard()
+    assert levels == ["0", "0", "0"]
+    print(f"panic to silence, as recorded: {1000 * (silent_s - asked_s):.0f} ms")
+    player.ask(panic=0)
+    assert heard()[1] == ["1", "1", "0"]
+    recorder.communicate("")
+    assert end(player) == ""
 
 
-def test_on_jack_every_sample_of_the_ring_is_played(jack: Jack) -> None:
-    told = play_on_jack(jack, 24000)
-    assert told["devices"] == ["system"]
-    assert told["exact"]
-    assert told["callbacks"] >= 100
-    assert told["shortfalls"] == 1  # the ring was not filled again
+def test_on_jack_the_sound_is_back_after_the_server_was_killed(
+    server: SoundServer, player: Player
+) -> None:
+    player.wait(lambda now: now["callbacks"] > 20)
+    server.kill()
+    lost = player.wait(lambda now: not now["playing"])
+    on = player.wait(lambda now: now["read"] > lost["read"] + 24000)  # the music goes on
+    server.start()
+    began_s = time.monotonic()
+    player.wait(lambda now: now["callbacks"] > on["callbacks"] + 20)
+    print(f"sound {time.monotonic() - began_s:.2f} s after the sound server began to start")
+    back = player.ask()
+    player.wait(lambda now: now["read"] > back["read"] + 4800)
+    assert back["restarts"] >= 1
+    errors = end(player)
+    assert "is lost" in errors and "plays again" in errors and "Traceback" not in errors
 
 
-def test_on_jack_another_rate_is_resampled(jack: Jack) -> None:
-    told = play_on_jack(jack, 16000)
-    assert told["rate"] == 24000
-    assert told["callbacks"] >= 100
+def test_on_jack_a_killed_child_is_replaced(player: Player) -> None:
+    before = player.wait(lambda now: now["callbacks"] > 20)
+    os.kill(before["child"], signal.SIGKILL)
+    began_s = time.monotonic()
+    back = player.wait(lambda now: now["restarts"] == 1 and now["playing"])
+    player.wait(lambda now: now["callbacks"] > back["callbacks"] + 20)
+    print(f"sound {time.monotonic() - began_s:.2f} s after its process was killed")
+    end(player)
 
 
-def test_when_the_sound_server_dies_the_process_can_still_end(jack: Jack) -> None:
-    """PortAudio raises nothing and hangs in its farewells: the life sign and the exit must work."""
-    playing = client(jack, OUTLIVE)
-    assert playing.stdout is not None
-    assert playing.stdout.readline() == "playing\n"
-    jack.server.kill()
-    out, errors = playing.communicate(timeout=60)
-    assert (out, playing.returncode) == ("closed\n", 0), errors
+def test_on_jack_a_dead_server_does_not_keep_the_process_from_ending(
+    server: SoundServer, player: Player
+) -> None:
+    player.wait(lambda now: now["callbacks"] > 20)
+    server.kill()
+    assert "Traceback" not in end(player)
+
+
+def test_on_jack_the_child_ends_with_a_parent_that_was_killed(player: Player) -> None:
+    child = player.wait(lambda now: now["callbacks"] > 20)["child"]
+    player.process.kill()
+    wait(lambda: subprocess.run(["ps", "-p", str(child)], stdout=subprocess.DEVNULL).returncode)

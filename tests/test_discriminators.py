@@ -12,6 +12,8 @@ from model.discriminators import (
     PeriodDiscriminator,
     SpectrogramDiscriminator,
     both,
+    opinion,
+    teach,
 )
 from model.losses import discriminator_loss, generator_loss
 
@@ -64,9 +66,16 @@ def test_they_learn_to_tell_noise_from_a_sine() -> None:
     sine = torch.sin(torch.arange(3000) * 0.1)[None, None]
     values = []
     for _ in range(20):
-        loss = discriminator_loss(*both(judges, sine, torch.randn(1, 1, 3000)))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        values.append(loss.item())
+        noise = torch.randn(1, 1, 3000)
+        values.append(discriminator_loss(*both(judges, sine, noise)).item())
+        teach(judges, optimiser, sine, noise)
     assert values[-1] < 0.7 * values[0]
+
+
+def test_an_opinion_moves_the_copy_only() -> None:
+    judges = Discriminators(width=1)
+    audio, copy = torch.randn(1, 1, 2000), torch.randn(1, 1, 2000, requires_grad=True)
+    features, adversarial = opinion(judges, audio, copy)
+    (features + adversarial).backward()
+    assert copy.grad is not None and float(copy.grad.abs().sum()) > 0
+    assert all(p.grad is None and p.requires_grad for p in judges.parameters())

@@ -12,6 +12,7 @@ from tiny_export import WORDS, networks, prompted
 
 from engine.spec import LadderSpec
 from export import __main__ as command
+from model.autoencoder_paper import PAPER_TINY, PaperAutoencoder
 
 
 def save_runs(folder: Path) -> list[str]:
@@ -39,10 +40,22 @@ def test_it_packs_the_networks_of_two_runs(tmp_path: Path, monkeypatch: pytest.M
         "It hums.",
         LadderSpec(8, 1, (5, 3, 2)),
     )
-    assert named["accelerator"] is False
+    assert (named["accelerator"], named["int8"]) == (False, False)
+    assert command.main([*arguments, "--compute", "int8"]) == 0
+    assert calls[1][3]["int8"] is True
     assert named["measured"] == {"training.velocity.loss": 0.4}
     wanted = networks().velocity.state_dict()
     assert all(torch.equal(x, wanted[k]) for k, x in pair.velocity.state_dict().items())
+
+
+def test_the_published_autoencoder_cannot_stream(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = save_runs(tmp_path)
+    state = {"preset": "tiny-paper", "average": PaperAutoencoder(PAPER_TINY).state_dict()}
+    torch.save(state, tmp_path / "autoencoder" / "checkpoint.pt")
+    assert command.main(arguments) == 2
+    assert "is of preset tiny-paper, whose decoder looks both ways" in capsys.readouterr().err
 
 
 def save_prompting_runs(folder: Path) -> list[str]:

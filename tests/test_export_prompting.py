@@ -9,6 +9,7 @@ import torch
 from tiny_export import WORDS, networks, prompted
 
 from engine.brief import brief_size
+from engine.clock import CLOCK_SIZE
 from engine.errors import UsageError
 from export.networks import Networks
 from export.prompting import Prompting, language_graph, prefix_graph, semantic_graph
@@ -52,11 +53,12 @@ def test_prefix_and_steps_are_the_whole_pass() -> None:
     brief = torch.rand(1, language.brief)
     step = language_graph(language)
     rings = {name: torch.from_numpy(x) for name, x in step.initial_states().items()}
-    feeds = {"tokens": tokens, "brief": brief, "position": torch.tensor([4094]),
+    clock = torch.randn(1, 9, CLOCK_SIZE)
+    feeds = {"tokens": tokens, "brief": brief, "clock": clock, "position": torch.tensor([4094]),
              "filled": torch.zeros(1, 24),
              "prefix": prefix_graph(language).module({"codes": codes})["prefix"],
              **rings}  # fmt: skip
-    whole = language.whole_pass(tokens, brief[:, None].expand(-1, 9, -1), codes)
+    whole = language.whole_pass(tokens, brief[:, None].expand(-1, 9, -1), clock, codes)
     assert torch.allclose(step.module(feeds)["logits"], whole, atol=1e-5)
 
 

@@ -166,7 +166,7 @@ def change_names(folder: Path, names: object) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (forget_preset, "is of preset None, known here are tiny, live, paper"),
+        (forget_preset, "is of preset None, known here are tiny, live: "),
         (claim_live, r"preset live wants a weight autoencoder\.mean of \(64,\)"),
         (look_back_elsewhere, r"differs from preset tiny in manifest\.context"),
         (forget_names, "does not say where its weights lie"),

@@ -59,8 +59,10 @@ def test_tokens_enter_one_at_a_time_and_their_rings_go_round() -> None:
         return {"logits": feeds["tokens"].astype(np.float32), **new}
 
     tokens = np.arange(30)[None]
-    said = stream_tokens(echo, graph, tokens, {})
+    clock = np.arange(30, dtype=np.float32)[None, :, None]
+    said = stream_tokens(echo, graph, tokens, clock, {})
     assert np.array_equal(said, tokens[0])
+    assert [feeds["clock"].item() for feeds in fed] == list(range(30))
     assert [feeds["filled"].sum() for feeds in fed] == [min(i, 24) for i in range(30)]
     held = fed[-1]["past_1"][0, :, 0]
     assert np.array_equal(held, [25, 26, 27, 28, 29, *range(6, 25)])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from engine.brief import brief_size
+from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
 from model.language import LanguageModel
 from model.layers import POSITION_PERIOD
 from model.presets import TINY
@@ -21,6 +22,11 @@ def language() -> LanguageModel:
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return made
+
+
+def clock(count: int) -> torch.Tensor:
+    """[2, count, K]."""
+    return torch.randn(2, count, CLOCK_SIZE, generator=torch.Generator().manual_seed(2)).double()
 
 
 def material(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -43,7 +49,8 @@ def streamed(
     for size in sizes:
         part = tokens[:, place : place + size]
         position = torch.tensor([(first + place) % POSITION_PERIOD])
-        logits, after = made.cached_pass(part, brief, position, filled, prefix, states)
+        bar = clock(tokens.shape[1])[:, place : place + size]
+        logits, after = made.cached_pass(part, brief, bar, position, filled, prefix, states)
         slots = [(place + k) % P.context for k in range(size)]
         for name, value in after.items():
             states[name][:, slots] = value
@@ -56,7 +63,7 @@ def streamed(
 @torch.no_grad()
 def test_one_by_one_and_in_pieces_equal_the_whole() -> None:
     made, (tokens, brief, codes) = language(), material(20)
-    whole = made.whole_pass(tokens, brief[:, None].expand(-1, 20, -1), codes)
+    whole = made.whole_pass(tokens, brief[:, None].expand(-1, 20, -1), clock(20), codes)
     for sizes in ([1] * 20, [7, 1, 12], [20]):
         assert torch.allclose(streamed(made, tokens, brief, codes, sizes), whole, atol=1e-10)
 
@@ -66,7 +73,7 @@ def test_sliding_past_the_context_equals_the_whole() -> None:
     """One by one, a token sees the `context` tokens before it, as in training."""
     count = P.context + 9
     made, (tokens, brief, codes) = language(), material(count)
-    whole = made.whole_pass(tokens, brief[:, None].expand(-1, count, -1), codes)
+    whole = made.whole_pass(tokens, brief[:, None].expand(-1, count, -1), clock(count), codes)
     assert torch.allclose(streamed(made, tokens, brief, codes, [1] * count), whole, atol=1e-10)
 
 
@@ -82,10 +89,10 @@ def test_positions_wrap_without_a_seam() -> None:
 def test_nothing_looks_ahead() -> None:
     made, (tokens, brief, codes) = language(), material(10)
     asked = brief[:, None].expand(-1, 10, -1).clone()
-    before = made.whole_pass(tokens, asked, codes)
+    before = made.whole_pass(tokens, asked, clock(10), codes)
     tokens[:, 6] = (tokens[:, 6] + 1) % P.vocabulary
     asked[:, 7] += 1.0
-    after = made.whole_pass(tokens, asked, codes)
+    after = made.whole_pass(tokens, asked, clock(10), codes)
     assert torch.equal(before[:, :6], after[:, :6])
     assert not torch.allclose(before[:, 6], after[:, 6])
 
@@ -98,20 +105,21 @@ def test_codes_that_change_on_the_way_are_seen_from_there_on() -> None:
     sources = torch.zeros(2, 10, 2, dtype=torch.bool)
     sources[:, :4, 0] = True
     sources[:, 4:, 1] = True
-    mixed = made.whole_pass(tokens, asked, both, sources)
-    first = made.whole_pass(tokens, asked, codes)
+    mixed = made.whole_pass(tokens, asked, clock(10), both, sources)
+    first = made.whole_pass(tokens, asked, clock(10), codes)
     assert torch.allclose(mixed[:, :4], first[:, :4], atol=1e-10)
     assert not torch.allclose(mixed[:, 4:], first[:, 4:])
 
 
 @torch.no_grad()
-def test_prompt_and_brief_matter() -> None:
-    made, (tokens, brief, codes) = language(), material(5)
+def test_prompt_brief_and_clock_matter() -> None:
+    made, (tokens, brief, codes), bar = language(), material(5), clock(5)
     asked = brief[:, None].expand(-1, 5, -1)
-    one = made.whole_pass(tokens, asked, codes)
+    one = made.whole_pass(tokens, asked, bar, codes)
     absent = torch.full_like(codes, P.code_vocabulary)
-    assert not torch.allclose(one, made.whole_pass(tokens, asked, absent))
-    assert not torch.allclose(one, made.whole_pass(tokens, torch.zeros_like(asked), codes))
+    assert not torch.allclose(one, made.whole_pass(tokens, asked, bar, absent))
+    assert not torch.allclose(one, made.whole_pass(tokens, torch.zeros_like(asked), bar, codes))
+    assert not torch.allclose(one, made.whole_pass(tokens, asked, torch.zeros_like(bar), codes))
 
 
 @torch.no_grad()
@@ -119,7 +127,26 @@ def test_an_untrained_network_says_what_it_has_counted() -> None:
     made = LanguageModel(P, BRIEF).eval()
     made.count([torch.tensor([1, 2, 1, 2, 1, 2]), torch.tensor([2, 3])])
     tokens, codes = torch.tensor([[1, 2]]), torch.zeros(1, P.codes, dtype=torch.int64)
-    chance = made.whole_pass(tokens, torch.zeros(1, 2, BRIEF), codes).softmax(-1)[0]
+    chance = made.whole_pass(tokens, torch.zeros(1, 2, BRIEF), torch.zeros(1, 2, CLOCK_SIZE), codes)
+    chance = chance.softmax(-1)[0]
     assert int(chance[0].argmax()) == 2 and int(chance[1].argmax()) == 1
     assert float(chance[0, 2]) == pytest.approx((3 + 8 * 4 / 38) / (3 + 8), rel=1e-4)
     assert float(chance[1, 3]) == pytest.approx((1 + 8 * 2 / 38) / (3 + 8), rel=1e-4)
+
+
+@torch.no_grad()
+def test_leaning_tells_what_a_brief_is_made_of_and_nothing_of_none() -> None:
+    made = language()
+    brief = torch.randn(3, BRIEF).double()
+    leaning = made.leaning(brief)
+    chance = made.lean(torch.zeros(1, BRIEF).double()).softmax(-1)
+    assert torch.allclose((leaning.exp() * chance).sum(-1), torch.ones(3).double())
+    assert torch.equal(made.leaning(torch.zeros_like(brief)), torch.zeros(3, P.vocabulary).double())
+
+
+@torch.no_grad()
+def test_evidence_is_what_was_counted_of_each_token() -> None:
+    made = language()
+    tokens = torch.tensor([[3, P.vocabulary, 0]])
+    assert torch.equal(made.evidence(tokens)[0], made.heard[tokens[0]])
+    assert made.evidence(tokens).shape == (1, 3, EVIDENCE_SIZE)

@@ -13,7 +13,7 @@ from engine.spec import ControlSpec
 from engine.wire.actions import Action, Close, Send, SetControl, SetPrompts, Start
 from engine.wire.messages import AskedPrompt, server_hello
 from engine.wire.native import Limits, Session
-from engine.wire.packets import Codec
+from engine.wire.packets import PCM_CODECS, Codec
 
 CONTROLS = {
     "gain_db": ControlSpec("gain_db", "hand", -60.0, 6.0, 0.0, "dB"),
@@ -60,6 +60,15 @@ def test_an_unknown_codec_may_be_corrected() -> None:
     assert only_error(say(opened, type="hello", codec="mp3", id=1)) == ("bad_codec", 1)
     assert say(opened, type="hello", id=2) == [Start(Codec.PCM_S16LE, 2)]
     assert only_error(say(opened, type="hello", id=3)) == ("already_started", 3)
+
+
+def test_opus_is_fed_where_it_is_offered_and_else_the_cure_is_named() -> None:
+    offering = Session(opened_s=0.0, controls=CONTROLS, codecs=(*PCM_CODECS, Codec.OPUS))
+    assert say(offering, type="hello", codec="opus", id=1) == [Start(Codec.OPUS, 1)]
+    without = session()
+    (refusal,) = errors(say(without, type="hello", codec="opus", id=1))
+    assert refusal["code"] == "bad_codec" and "pip install 'perpetuo[opus]'" in refusal["message"]
+    assert say(without, type="hello", codec="pcm_s16le", id=2) == [Start(Codec.PCM_S16LE, 2)]
 
 
 def test_a_wrong_token_is_told_and_closed_after_a_second() -> None:
@@ -241,3 +250,4 @@ def test_the_server_hello_is_json_and_names_the_codecs() -> None:
     hello = json.loads(said)
     assert hello["type"] == "hello"
     assert hello["codecs"] == ["pcm_s16le", "pcm_f32le"]
+    assert hello["opus"] is None

@@ -73,6 +73,14 @@ def test_what_is_no_packet_is_refused(data: bytes) -> None:
         PacketHeader.unpack(data)
 
 
+def test_opus_has_a_header_like_the_others_and_takes_a_decoder() -> None:
+    data = header(Codec.OPUS, samples=2400).pack() + b"\xfc\xff\xfe"
+    assert data[3] == 3
+    assert PacketHeader.unpack(data).codec is Codec.OPUS
+    with pytest.raises(ValueError, match="Opus"):
+        decode_packet(data)
+
+
 def test_a_short_payload_is_refused() -> None:
     data = encode_packet(header(), noise(10, 1))
     with pytest.raises(ValueError, match="promises 40 bytes, 36 follow"):

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from engine.backends import standin
 from engine.backends.parrot import CONTEXT, VOCABULARY
 from engine.backends.sine import PLACE_PERIOD
+from engine.bearings import Bearings
 from engine.brief import Wishes, brief_of
 from engine.bundle import Bundle
+from engine.clock import Clock
 from engine.controls import Controls, ControlSnapshot
 from engine.errors import BundleError
 from engine.planner import SLICE_TOKENS, Planner, choose, token_noise, wishes_of
@@ -56,11 +58,12 @@ def test_reading_a_past_at_once_equals_having_written_it(count: int, first: int)
     tokens = np.random.default_rng(count).integers(0, VOCABULARY, count)
     whole, single = planner(), planner()
     whole.prime(tokens, first)
+    held = whole.bearings
     seen = whole.next(2 * CONTEXT, wanted)
     kept = tokens[-CONTEXT:]
-    single.prime(kept[:1], first - max(len(kept) - 1, 0))
+    single.prime(kept[:1], first - max(len(kept) - 1, 0), held)
     if len(kept) > 1:
-        single._asked.hear(wanted)
+        single._asked.hear(wanted, held)
         single._brief[0], single._prefix[...] = single._asked.brief, single._asked.prefix
         single._read()
         for token in kept[1:]:
@@ -221,3 +224,65 @@ def test_a_broken_language_model_is_told() -> None:
     one = planner()
     one.prime(NONE)
     assert one.next(1, asked()).shape == (1,)
+
+
+def beating(count: int, bpm: float = 120.0) -> np.ndarray:
+    """Tokens of the stand-in that fall on the places of a bar."""
+    rate_hz = planner()._rate_hz
+    return Clock(bpm, 0.0, rate_hz).places(np.arange(-count, 0)).astype(np.int64)
+
+
+def test_a_take_s_beat_is_heard_and_kept_until_another_prompt() -> None:
+    one = planner()
+    one.prime(beating(CONTEXT * 2, 100.0))
+    assert one.bearings.clock is None  # too short for a tempo
+    rate_hz = one._rate_hz
+    told = replace(Bearings(0), clock=Clock(100.0, 0.0, rate_hz), key=(2, 1))
+    one.prime(NONE, 0, told)
+    one.next(8, asked())
+    assert one.bearings.clock == told.clock
+    controls = Controls(ASKED.manifest.controls)
+    controls.set_prompt(prompt())
+    one.next(8, controls.snapshot())
+    assert one.bearings.clock is None and one.bearings.since == 8
+
+
+def test_a_tempo_that_is_asked_is_a_clock_from_the_next_token_on() -> None:
+    one = planner()
+    one.next(16, asked())
+    assert one.bearings.clock is None
+    one.next(8, asked(bpm=150))
+    clock = one.bearings.clock
+    assert clock is not None and clock.bpm == 150 and clock.places(np.array([16]))[0] < 1
+    one.next(8, asked())  # set free again, it stays
+    assert one.bearings.clock == clock
+
+
+def test_the_clock_changes_what_is_written() -> None:
+    free, clocked, other = (planner() for _ in range(3))
+    clocked.prime(NONE, 0, replace(Bearings(0), clock=Clock(120.0, 0.0, 25.0)))
+    other.prime(NONE, 0, replace(Bearings(0), clock=Clock(120.0, 8.0, 25.0)))
+    said = [tuple(one.next(24, asked())) for one in (free, clocked, other)]
+    assert len(set(said)) == 3
+
+
+def test_only_what_is_asked_is_pushed_and_guidance_says_how_much() -> None:
+    one = planner()
+    one.prime(NONE, 0, replace(Bearings(0), key=(2, 1), sound=prompt(4)))
+    one.next(1, asked())
+    assert not one._asked.lean.any() and one._asked.brief.any()
+    one.next(1, asked(density=0.5, guidance=1))
+    once = one._asked.lean.copy()
+    one.next(1, asked(density=0.5, guidance=2))
+    assert once.any()
+    np.testing.assert_allclose(one._asked.lean, 2 * once, rtol=1e-6)
+
+
+def test_a_take_s_sound_stands_for_a_prompt_while_there_is_none() -> None:
+    one, other = planner(), planner()
+    one.prime(NONE, 0, sound=prompt(1))
+    controls = Controls(ASKED.manifest.controls)
+    controls.set_prompt(prompt(1))
+    one.next(1, asked())
+    other.next(1, controls.snapshot())
+    np.testing.assert_array_equal(one._asked.prefix, other._asked.prefix)

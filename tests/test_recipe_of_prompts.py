@@ -10,15 +10,19 @@ import pytest
 import torch
 
 from engine.brief import brief_size
+from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
 from model import (
     tokenise,
     train_autoencoder,
+    train_distilled,
     train_language,
     train_mulan,
     train_semantic,
     train_velocity,
 )
 from model.briefs import Briefs, load_briefs, told_mask
+from model.corpus.variants import song_of
+from model.evidence import count_evidence, ratios
 from model.language import load_language
 from model.presets import TINY
 from model.semantic import load_semantic
@@ -113,18 +117,46 @@ def test_a_sequence_that_changes_song_says_where(runs: Path) -> None:
     store = tokenise.Semantics(runs / "store")
     briefs = load_briefs(store, runs / "mulan", runs / "corpus")
     data = train_language.Sequences(store, briefs, 24)
-    rng, spliced = np.random.default_rng(0), 0
+    rng, cuts, weighed = np.random.default_rng(0), [], 0
     for _ in range(40):
-        tokens, brief, codes, sources = data.sequence("train", rng)
+        tokens, brief, clock, codes, sources, weights = data.sequence("train", rng)
         assert tokens.shape == (25,) and brief.shape == (24, briefs.size)
-        assert codes.shape == (2, 12) and bool((sources.sum(1) == 1).all())
-        late = sources[:, 1].int()
-        assert bool((late.diff() >= 0).all())
-        spliced += int(late.any())
-        if late.any() and not late.all():
-            turn = int(late.argmax())
-            assert not torch.equal(brief[turn - 1], brief[turn]) or not brief.any()
-    assert 5 < spliced < 30
+        assert clock.shape == (24, CLOCK_SIZE) and codes.shape == (3, 12)
+        assert bool((sources.sum(1) == 1).all())
+        owner = sources.int().argmax(1)
+        assert bool((owner.diff() >= 0).all())
+        cuts.append(int(owner[-1]))
+        for turn in (owner.diff() > 0).nonzero().flatten().tolist():
+            assert not torch.equal(brief[turn], brief[turn + 1])
+            assert float(weights[turn + 1]) == train_language.FRESH_WEIGHT
+        started = int(tokens[0]) == store.vocabulary
+        assert started == (float(weights[0]) > 1) or owner[0] > 0
+        weighed += started
+    assert set(cuts) == {0, 1, 2} and 4 < weighed < 24
+
+
+def test_a_cut_may_go_on_with_the_same_song_in_another_key(runs: Path) -> None:
+    store = tokenise.Semantics(runs / "store")
+    briefs = load_briefs(store, runs / "mulan", runs / "corpus")
+    data = train_language.Sequences(store, briefs, 24)
+    rng = np.random.default_rng(0)
+    before = data.piece("train", 10, rng)
+    after = [data._other("train", before, 15, rng) for _ in range(30)]
+    moved = [piece for piece in after if torch.equal(piece.codes, before.codes)]
+    assert 2 < len(moved) < 20
+    assert {piece.start for piece in moved} == {before.start + 10}
+    assert {song_of(piece.name)[0] for piece in moved} == {song_of(before.name)[0]}
+    assert all(piece.name != before.name for piece in moved)
+
+
+def test_what_tokens_say_of_the_beat_is_counted(runs: Path) -> None:
+    store = tokenise.Semantics(runs / "store")
+    rows = count_evidence(store, runs / "corpus")
+    assert rows.shape == (store.vocabulary + 1, EVIDENCE_SIZE) and rows.any()
+    assert not rows[-1].any() and not count_evidence(store, None).any()
+    counts = np.array([[90.0, 10.0], [10.0, 90.0], [0.0, 0.0]])
+    likely = ratios(counts)
+    assert likely[0, 0] > 0 > likely[0, 1] and np.abs(likely[2]).max() < 1e-9
 
 
 def test_velocity_trains_with_conditions_from_one_without(runs: Path, tmp_path: Path) -> None:
@@ -140,5 +172,24 @@ def test_velocity_trains_with_conditions_from_one_without(runs: Path, tmp_path: 
     network, _, _ = train_velocity.load_velocity(tmp_path / "asked")
     assert network.preset.conditions == ("tokens", "brief")
     assert network.brief_enter.weight.abs().sum() > 0
+    student = [
+        *data,
+        "--autoencoder",
+        str(tmp_path / "ae"),
+        *asked[:6],
+        "--passes",
+        "2",
+        "--velocity",
+        str(tmp_path / "asked"),
+        "--out",
+        str(tmp_path / "student"),
+    ]
+    train_distilled.main([*student, "--steps", "1"])
+    train_distilled.main([*student, "--steps", "2"])
+    taught, preset, context = train_velocity.load_velocity(tmp_path / "student")
+    assert (preset.name, context, taught.preset) == ("tiny", "cached", network.preset)
+    assert max(steps_logged(tmp_path / "student")) == 2
+    with pytest.raises(SystemExit, match="only a velocity network of cached context"):
+        train_distilled.main([*student, "--velocity", str(tmp_path / "plain")])
     with pytest.raises(SystemExit, match="belong together"):
         train_velocity.main([*plain, "--out", str(tmp_path / "no"), *asked[:2]])

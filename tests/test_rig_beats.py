@@ -57,3 +57,10 @@ def test_a_downbeat_moves_the_nearest_bar_here() -> None:
 def test_no_clock_without_a_tempo(bpm: float, beats: int) -> None:
     with pytest.raises(UsageError, match="beat clock"):
         BeatClock(RATE, bpm, beats)
+
+
+def test_where_a_beat_will_sound() -> None:
+    clock = BeatClock(RATE, 120)
+    assert clock.sample_of(4, 0) == 48000
+    assert clock.sample_of(4, 30000) == 48000
+    assert clock.sample_of(1, 30000) == 30000  # it has sounded

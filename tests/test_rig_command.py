@@ -7,6 +7,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from engine.errors import DeviceError, NetworkError, UsageError
 from engine.generator import Block
 from engine.rig.ports import OscPort
 from engine.rig.replay import read_flight
+from engine.rig.states import States, load_state
 from engine.runner import Runner
 from tests.rigging import Remote, until
 
@@ -29,7 +31,7 @@ MUSIC = {
     "chunk": 8, "take": None, "prompts": [], "weights": [], "bpm": None, "density": None,
     "brightness": None, "guidance": None, "key": None, "play": [], "without": [],
     "osc": None, "osc_host": "127.0.0.1", "announce": False, "midi": None, "show": None,
-    "record": None, "flight": None,
+    "record": None, "states": None, "flight": None, "state": None, "screen": False, "link": False,
 }  # fmt: skip
 
 
@@ -196,3 +198,113 @@ def test_a_log_of_another_bundle_is_not_replayed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="name it with --bundle"):
         replay(given(replay=tmp_path / "other", output=tmp_path / "out.wav", backend="auto"))
     assert not (tmp_path / "out.wav").exists()
+
+
+def blocks_after(playing: Playing, samples: int, count: int) -> list[Block]:
+    """The next blocks, without cover, whose place in the stream is behind a sample."""
+
+    def found() -> list[Block]:
+        return [b for b in list(playing.blocks) if b.position_samples >= samples and not b.cover]
+
+    until(lambda: len(found()) >= count)
+    return found()[:count]
+
+
+def turned(playing: Playing) -> Block:
+    """The short cover in front of music that goes on from elsewhere."""
+
+    def found() -> list[Block]:
+        return [b for b in list(playing.blocks) if b.cover and b.audio.shape[0] < 1000]
+
+    until(found)
+    return found()[-1]
+
+
+SEAM = 720
+"""Samples of the crossfade into restored music."""
+
+
+@pytest.mark.parametrize("unit", ["now", "bar"])
+def test_a_state_is_saved_and_gone_on_from_exactly(tmp_path: Path, capsys, unit: str) -> None:
+    with Playing(osc=0, states=tmp_path) as playing:
+        remote = Remote(playing.rigging.rig._osc.port)
+        remote.say("/subscribe", remote.port)
+        remote.say("/value/bpm", 140.0)
+        assert remote.hear("/value/bpm", 140.0) == [140.0]
+        remote.say("/save/verse")
+        assert "state verse is saved in" in remote.hear("/note")[0]
+        index = load_state(tmp_path / "verse.state.npz").about["next"]
+        until(lambda: playing.blocks[-1].index > index + 12)
+        first = [b for b in list(playing.blocks) if b.index >= index and not b.cover][:10]
+        remote.say("/value/bpm", 60.0)
+        assert remote.hear("/value/bpm", 60.0) == [60.0]
+        remote.say("/quantise", unit)
+        remote.say("/restore/verse")
+        assert remote.hear("/state") == ["verse"]
+        cover = turned(playing)
+        again = blocks_after(playing, cover.position_samples, 10)
+        assert playing.controls.snapshot().values["bpm"] == 140
+        remote.say("/restore/chorus")
+        assert remote.hear("/error") == ["no state 'chorus'; there are: verse"]
+        remote.close()
+    assert [b.index for b in again] == [b.index for b in first] == list(range(index, index + 10))
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.latents, other.latents)
+    np.testing.assert_array_equal(again[0].audio[SEAM:], first[0].audio[SEAM:])
+    for one, other in zip(first[1:], again[1:], strict=True):
+        np.testing.assert_array_equal(one.audio, other.audio)
+
+
+def test_a_stream_begins_from_a_state(tmp_path: Path, capsys) -> None:
+    with Playing(osc=0, states=tmp_path, bpm=100.0, prompts=["slow jazz"]) as playing:
+        remote = Remote(playing.rigging.rig._osc.port)
+        remote.say("/subscribe", remote.port)
+        remote.say("/save/verse")
+        remote.hear("/note")
+        remote.close()
+        state = tmp_path / "verse.state.npz"
+        index = load_state(state).about["next"]
+        until(lambda: playing.blocks[-1].index > index + 6)
+    first = [b for b in playing.blocks if b.index >= index and not b.cover][:5]
+    stream = open_stream(given(state=state, seed=0, chunk=None))
+    assert [(one.text, one.weight) for one in stream.prompted] == [("slow jazz", 1.0)]
+    assert stream.controls.snapshot().values["bpm"] == 100
+    for block in first:
+        made = stream.generator.tick(stream.controls.snapshot())
+        assert made.index == block.index
+        np.testing.assert_array_equal(made.audio, block.audio)
+    faster = open_stream(given(state=state, bpm=150.0))
+    assert faster.controls.snapshot().values["bpm"] == 150
+    with pytest.raises(UsageError, match="--from and --state"):
+        open_stream(given(state=state, take=tmp_path / "take.wav"))
+    with pytest.raises(UsageError, match="--depth"):
+        open_stream(given(state=state, depth=2))
+
+
+def test_a_flight_goes_over_restored_states(tmp_path: Path, capsys) -> None:
+    log = tmp_path / "log"
+    with Playing(osc=0, states=tmp_path, flight=log) as playing:
+        remote = Remote(playing.rigging.rig._osc.port)
+        remote.say("/subscribe", remote.port)
+        remote.say("/save/verse")
+        remote.hear("/note")
+        remote.say("/value/seed", 5)
+        until(lambda: playing.blocks[-1].index > 20)
+        remote.say("/restore/verse")
+        remote.hear("/state")
+        cover = turned(playing)
+        blocks_after(playing, cover.position_samples, 6)
+        remote.close()
+    again = tmp_path / "again.wav"
+    assert replay(given(replay=log, output=again)) == 0
+    made = np.concatenate([block.audio for block in playing.blocks])
+    sound, _ = soundfile.read(again, dtype="float32", always_2d=True)
+    samples = min(len(sound), len(made))
+    assert samples > cover.position_samples + 7680
+    np.testing.assert_allclose(sound[:samples], made[:samples], atol=2e-4)
+    states = States(tmp_path)
+    states.save(
+        "verse", replace(states.load("verse"), about={**states.load("verse").about, "next": 1})
+    )
+    with pytest.raises(UsageError, match="is not the state any more"):
+        replay(given(replay=log, output=tmp_path / "b.wav"))

@@ -6,6 +6,7 @@ import pytest
 from engine.bundle import Bundle
 from engine.controls import Controls
 from engine.errors import UsageError
+from engine.memory import Memory
 from engine.rig.desk import Desk
 from engine.rig.orders import (
     Downbeat,
@@ -15,6 +16,8 @@ from engine.rig.orders import (
     Panic,
     Quantise,
     Recall,
+    Restore,
+    Save,
     SetControls,
     SetPrompts,
     Store,
@@ -247,3 +250,104 @@ def test_a_show_that_cannot_be_written_is_told_and_still_held(controls, tmp_path
     assert "mine" in desk.show.scenes
     (told,) = errors(desk)
     assert "cannot be written" in told
+
+
+# ---- musical states and the prompts of others ---------------------------------------------------
+
+
+class Shelf:
+    """Memories that read and write nothing."""
+
+    def __init__(self) -> None:
+        self.saved: list[tuple[str, object]] = []
+        self.recalled: list[Memory] = []
+        self.read = 0
+        self.kept = Memory({"prompts": [["rain", 1.0]]}, {"prompt": PLACE})
+        self.fault = ""
+
+    def begin_save(self, name, words, tell) -> None:
+        self.saved.append((name, words))
+        tell("/note", f"state {name} is saved")
+
+    def begin_load(self, name, then, tell) -> None:
+        self.read += 1
+        then(self.kept)
+
+    def recall(self, memory, failed) -> None:
+        self.recalled.append(memory)
+        if self.fault:
+            failed(UsageError(self.fault))
+
+
+def test_a_state_is_saved_with_its_words_and_restored_on_the_bar(controls: Controls) -> None:
+    shelf, told = Shelf(), []
+    desk = desk_of(controls, memories=shelf)
+    desk.prompted = told.append
+    desk.take(SetPrompts((Words("slow", 0.5),)))
+    desk.take(Save("verse"))
+    assert shelf.saved == [("verse", (("slow", 0.5),))]
+    desk.take(Quantise("bar"))
+    desk.take(Restore("verse"))
+    desk.made(47999)
+    assert (shelf.read, shelf.recalled) == (1, [])  # read at once, gone on from later
+    desk.made(48000)
+    assert shelf.recalled == [shelf.kept]
+    assert desk.prompts == (Words("rain"),)
+    assert told == [(Words("slow", 0.5),), (Words("rain"),)]
+    assert ("/state", "verse") in desk.tales()
+
+
+def test_where_a_restore_will_be_heard(controls: Controls) -> None:
+    desk = desk_of(controls, memories=Shelf())
+    desk.made(10000)
+    assert desk.turn("verse", Shelf().kept) == 10000
+    desk.take(Quantise("bar"))
+    assert desk.turn("verse", Shelf().kept) == 48000
+
+
+def test_a_restore_that_fails_is_told(controls: Controls) -> None:
+    shelf = Shelf()
+    shelf.fault = "another seed"
+    desk = desk_of(controls, memories=shelf)
+    desk.take(Restore("verse"))
+    assert errors(desk) == ["another seed"]
+
+
+def test_without_a_place_for_states(controls: Controls) -> None:
+    desk = desk_of(controls)
+    desk.take(Save("verse"))
+    desk.take(Restore("verse"))
+    assert all("--states" in line for line in errors(desk))
+    with pytest.raises(UsageError, match="cue back needs a place for states"):
+        desk_of(controls, Show(cues=(Cue("back", restore="verse"),)))
+
+
+def test_cues_save_and_restore(controls: Controls) -> None:
+    cues = (
+        Cue("keep", time_s=1.0, save="verse"), Cue("back", bar=2, restore="verse"),
+        Cue("later", unit="bar", restore="verse"),
+    )  # fmt: skip
+    shelf = Shelf()
+    desk = desk_of(controls, Show(cues=cues, quantise="beat"), memories=shelf)
+    found = []
+    for sample in range(0, 60000, 4000):
+        desk.made(sample)
+        found.append((len(shelf.saved), len(shelf.recalled)))
+    assert found.index((1, 0)) == 6
+    assert found.index((1, 1)) == 12  # at its very bar, whatever the desk waits for
+    desk.take(Fire("later"))
+    desk.made(95000)
+    assert len(shelf.recalled) == 1
+    desk.made(96000)
+    assert len(shelf.recalled) == 2
+
+
+def test_prompts_of_others_are_known(controls: Controls) -> None:
+    desk = desk_of(controls)
+    other = np.array([0, 1], np.float32)
+    controls.set_prompt(other)
+    assert desk.words is None
+    desk.heard_prompts((Words("from the page"),), other)
+    assert desk.words == (("from the page", 1.0),)
+    desk.take(Store("mine"))
+    assert desk.show.scenes["mine"].prompts == (Words("from the page"),)

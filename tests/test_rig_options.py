@@ -25,7 +25,7 @@ def test_osc_has_a_usual_port_and_stays_on_this_machine() -> None:
     assert wanted(read("--osc", "0"))
 
 
-@pytest.mark.parametrize("option", ["show", "record", "flight"])
+@pytest.mark.parametrize("option", ["show", "record", "states", "flight"])
 def test_places(option: str) -> None:
     given = read(f"--{option}", "a/b")
     assert getattr(given, option) == Path("a/b")
@@ -36,3 +36,9 @@ def test_places(option: str) -> None:
 def test_no_such_port(port: str) -> None:
     with pytest.raises(SystemExit):
         read(f"--osc={port}")
+
+
+@pytest.mark.parametrize("option", ["screen", "link"])
+def test_switches(option: str) -> None:
+    assert getattr(read(), option) is False
+    assert wanted(read(f"--{option}"))

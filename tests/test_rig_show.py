@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import UsageError
-from engine.rig.orders import Words
+from engine.rig.orders import Restore, Save, Words
 from engine.rig.show import Cue, Knob, Note, Scene, Show, load_show, read_show, save_show
 
 FULL = {
@@ -103,6 +103,9 @@ def test_broken_json_is_refused_with_line_and_column(text: str, place: str) -> N
         ({"cues": [{"scene": "a", "at": {"bar": 0}}]}, "at.bar is 0, it takes a whole number 1"),
         ({"cues": [{"scene": "a", "at": {"bar": 1, "osc": "/x"}}]}, "a cue has one moment"),
         ({"cues": [{"scene": "a", "at": {"osc": "x"}}]}, "it takes an address"),
+        ({"cues": [{"scene": "a", "save": "b"}]}, "names two of scene, save and restore"),
+        ({"cues": [{"restore": "a", "save": "b"}]}, "names two of scene, save and restore"),
+        ({"cues": [{"restore": "../a"}]}, "1 … 40 letters"),
         ({"cues": [{"scene": "a", "at": {"midi": {"note": 128}}}]}, "note is 128"),
         ({"knobs": [{"control": "bpm", "cc": 120}]}, "cc is 120, it takes a whole number 0 … 119"),
         (
@@ -139,3 +142,14 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
         load_show(tmp_path / "bytes.json")
     with pytest.raises(UsageError, match="cannot be written"):
         save_show(Show(), tmp_path / "no" / "show.json")
+
+
+def test_cues_save_and_restore_states() -> None:
+    cues = [
+        {"name": "keep", "save": "verse", "at": {"bar": 8}},
+        {"name": "back", "restore": "verse", "quantise": "bar", "at": {"midi": {"note": 40}}},
+    ]
+    show, notes = read_show(json.dumps({"show": 1, "cues": cues}))
+    assert notes == []
+    assert [cue.order for cue in show.cues] == [Save("verse"), Restore("verse", "bar")]
+    assert read_show(json.dumps(show.to_json()))[0] == show

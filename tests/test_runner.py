@@ -1,3 +1,4 @@
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,8 @@ from engine.backends import standin
 from engine.bundle import Bundle
 from engine.controls import Controls
 from engine.generator import Block, Generator
-from engine.runner import Runner
+from engine.runner import COVER_S, Runner, _rows
+from engine.scheduler import ENOUGH, MARGIN_S
 
 CHUNK = 1920
 """Samples of the short chunks that keep these tests short: 80 ms."""
@@ -48,10 +50,10 @@ class Listener:
 
 @contextmanager
 def playing(
-    generator: Generator, controls: Controls, **more
+    generator: Generator, controls: Controls, ring_s: float = 0.3, **more
 ) -> Iterator[tuple[Runner, list[Block]]]:
     blocks: list[Block] = []
-    runner = Runner(generator, controls, ring_s=0.3, on_block=blocks.append, **more)
+    runner = Runner(generator, controls, ring_s=ring_s, on_block=blocks.append, **more)
     runner.start()
     assert runner.ready.wait(20)
     try:
@@ -310,3 +312,88 @@ def test_starting_anew_leaves_no_gap_and_no_click(generator: Generator, controls
     jumps = np.abs(np.diff(audio))
     assert jumps[edges - 1].max() <= 1.1 * np.delete(jumps, edges - 1).max()
     assert runner.ring.shortfall_samples == 0
+
+
+def test_chunks_are_begun_late_once_it_is_known_what_they_take(
+    generator: Generator, controls: Controls
+) -> None:
+    with playing(generator, controls, ring_s=2.0) as (runner, blocks):
+        assert runner.status().lead_s == pytest.approx(2.0 + COVER_S)
+        until(lambda: len(generated(blocks)) > ENOUGH)
+        until(lambda: runner.status().lead_s < 2.0)
+        assert runner.status().lead_s > MARGIN_S + COVER_S
+        until(lambda: runner.ring.fill_samples < 24000)
+        assert runner.ring.shortfall_samples == 0
+
+
+def test_after_a_miss_chunks_are_begun_earlier(
+    generator: Generator, backend: standin.StandIn, controls: Controls
+) -> None:
+    with playing(generator, controls) as (runner, blocks):
+        until(lambda: len(generated(blocks)) >= 3)
+        before_s = runner.status().margin_s
+        backend.faults.graph, backend.faults.delay_s = "decoder", 0.5
+        until(lambda: runner.status().deadline_misses >= 1)
+        backend.faults.delay_s = 0.0
+        until(lambda: runner.status().margin_s > before_s)
+        assert runner.status().spare_s <= 0.0
+
+
+def test_a_margin_as_long_as_the_ring_keeps_it_full(
+    generator: Generator, controls: Controls
+) -> None:
+    with playing(generator, controls, margin_s=1.0) as (runner, blocks):
+        until(lambda: len(generated(blocks)) > ENOUGH + 4)
+        assert runner.status().lead_s == pytest.approx(0.3 + COVER_S)
+
+
+def test_garbage_is_not_collected_in_ticks(generator: Generator, controls: Controls) -> None:
+    with playing(generator, controls):
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_guidance_makes_passes_of_two_rows(asked_bundle: Bundle) -> None:
+    controls = Controls(asked_bundle.manifest.controls)
+    assert _rows(controls.snapshot()) == 2
+    controls.set("guidance", 1.0)
+    assert _rows(controls.snapshot()) == 1
+
+
+def test_an_errand_is_done_between_ticks(generator: Generator, controls: Controls) -> None:
+    found: list[Generator] = []
+    with playing(generator, controls) as (runner, blocks):
+        runner.between_ticks(lambda one: bool(found.append(one)))
+        until(lambda: found)
+        made = len(generated(blocks))
+        until(lambda: len(generated(blocks)) > made + 2)
+    assert found == [generator]
+
+
+def test_music_that_goes_on_from_elsewhere_is_crossfaded(
+    generator: Generator, controls: Controls
+) -> None:
+    def turn(one: Generator) -> bool:
+        one.forget()
+        return True
+
+    with playing(generator, controls) as (runner, blocks):
+        until(lambda: len(generated(blocks)) > 6)
+        runner.between_ticks(turn)
+        until(lambda: any(block.cover for block in list(blocks)))
+        made = len(generated(blocks))
+        until(lambda: len(generated(blocks)) > made + 3)
+    assert 480 in [len(block.audio) for block in blocks if block.cover]
+    audio = joined(blocks)[:, 0]
+    edges = np.cumsum([len(block.audio) for block in blocks])[:-1]
+    jumps = np.abs(np.diff(audio))
+    assert jumps[edges - 1].max() <= 1.1 * np.delete(jumps, edges - 1).max()
+
+
+def test_an_errand_that_fails_does_not_stop_the_music(
+    generator: Generator, controls: Controls
+) -> None:
+    with playing(generator, controls) as (runner, blocks):
+        runner.between_ticks(lambda _: 1 / 0)
+        made = len(generated(blocks))
+        until(lambda: len(generated(blocks)) > made + 3)

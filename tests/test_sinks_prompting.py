@@ -174,3 +174,20 @@ async def test_closing_drops_what_waits(desk: Desk) -> None:
     await asyncio.sleep(0.05)
     assert not desk.answers
     assert desk.controls.snapshot().revision == 0
+
+
+async def test_those_around_know_what_listeners_ask_and_the_other_way_round(desk: Desk) -> None:
+    heard: list[Any] = []
+    desk.prompting.heard = lambda prompts, place: heard.append((prompts, place))
+    desk.embedder.go.release()
+    desk.ask(1, AskedPrompt("slow"))
+    while not desk.answers:
+        await asyncio.sleep(0.005)
+    ((prompts, place),) = heard
+    assert prompts == (AskedPrompt("slow"),)
+    assert place is not None
+    assert desk.prompting.changes == 1
+    desk.prompting.told((AskedPrompt("calm", None, 2.0),))
+    assert desk.prompting.fields() == [{"text": "calm", "weight": 2.0}]
+    assert desk.prompting.changes == 2
+    assert len(heard) == 1

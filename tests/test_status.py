@@ -12,9 +12,13 @@ class Terminal(io.StringIO):
 
 
 def test_a_quiet_stream_is_told_without_troubles() -> None:
-    status = RunnerStatus(fill_samples=12000, last_tick_s=0.043, budget_s=0.32, steps=10)
+    status = RunnerStatus(
+        fill_samples=12000, last_tick_s=0.043, budget_s=0.32, steps=10, lead_s=0.17, spare_s=0.041
+    )
     said = describe(status, 24000, 61.9)
-    assert said == "1:01  500 ms ahead, 43 of 320 ms a chunk, 10 steps"
+    assert said == (
+        "1:01  500 ms ahead, 43 of 320 ms a chunk, begun 170 ms early, 41 to spare, 10 steps"
+    )
 
 
 def test_troubles_are_counted() -> None:

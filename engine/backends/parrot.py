@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.backends.sine import PLACE_PERIOD, Doubles, Feeds, Outputs, Sine, place_of
 from engine.brief import brief_size
+from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE, SIXTEENTHS
 from engine.spec import (
     ABSENT_CODE,
     GraphSpec,
@@ -52,9 +53,13 @@ class Parrot:
         self._tokens = rng.standard_normal((VOCABULARY + 1, WIDTH))
         self._brief = rng.standard_normal((brief_size(EMBEDDING), WIDTH))
         self._out = rng.standard_normal((WIDTH, VOCABULARY))
+        self._clock = rng.standard_normal((CLOCK_SIZE, WIDTH))
+        self._evidence = np.zeros((VOCABULARY + 1, EVIDENCE_SIZE))
+        self._evidence[:, :SIXTEENTHS] = np.eye(SIXTEENTHS)[np.arange(VOCABULARY + 1) % SIXTEENTHS]
         self.graphs: Mapping[str, Callable[[Feeds], Outputs]] = {
             "semantic": self.semantic, "music": self.music, "text": self.text,
             "quantise": self.quantise, "prefix": self.prefix, "language": self.language,
+            "lean": self.lean, "evidence": self.evidence,
         }  # fmt: skip
 
     def semantic(self, feeds: Feeds) -> Outputs:
@@ -92,6 +97,7 @@ class Parrot:
         ways = np.pad(place, ((0, 0), (0, WIDTH - 2)))
         own = [np.tanh((layer + 1) * self._tokens[tokens] + ways) for layer in range(LAYERS)]
         asked = feeds["prefix"][0].mean(axis=(0, 1)) + feeds["brief"][0] @ self._brief
+        clock = feeds["clock"][0] @ self._clock
         filled = feeds["filled"][0] > 0.5
         logits = np.empty((tokens.shape[0], VOCABULARY))
         for i in range(tokens.shape[0]):
@@ -99,13 +105,22 @@ class Parrot:
                 np.concatenate([feeds[f"past_{layer}"][0, filled], own[layer][: i + 1]])
                 for layer in range(LAYERS)
             ]
-            hidden = sum((rows.mean(axis=0) for rows in seen), own[0][i] + asked)
+            hidden = sum((rows.mean(axis=0) for rows in seen), own[0][i] + asked + clock[i])
             logits[i] = 2.0 * np.tanh(hidden) @ self._out
         after = {f"past_{layer}_next": own[layer][None] for layer in range(LAYERS)}
         return {
             name: array.astype(np.float32)
             for name, array in {"logits": logits[None], **after}.items()
         }
+
+    def lean(self, feeds: Feeds) -> Outputs:
+        """brief [1, Bf] -> lean [1, V]."""
+        asked = feeds["brief"].astype(np.float64) @ self._brief
+        return {"lean": (0.1 * asked @ self._out).astype(np.float32)}
+
+    def evidence(self, feeds: Feeds) -> Outputs:
+        """tokens [1, n] -> evidence [1, n, 64]: a place in the bar each, and no key."""
+        return {"evidence": self._evidence[feeds["tokens"]].astype(np.float32)}
 
 
 def unit(place: Doubles) -> np.ndarray:
@@ -124,7 +139,8 @@ def prompting_graphs(sizes: PromptingSpec, channels: int, dim: int) -> dict[str,
     )
     language = _graph(
         "language",
-        [("tokens", (1, "n")), ("brief", (1, sizes.brief_size)), ("position", (1,)),
+        [("tokens", (1, "n")), ("brief", (1, sizes.brief_size)),
+         ("clock", (1, "n", CLOCK_SIZE)), ("position", (1,)),
          ("filled", (1, sizes.language_context)), prefix],
         [("logits", (1, "n", sizes.vocabulary))], past, PLACE_PERIOD,
     )  # fmt: skip
@@ -139,6 +155,12 @@ def prompting_graphs(sizes: PromptingSpec, channels: int, dim: int) -> dict[str,
         ),
         "prefix": _graph("prefix", [("codes", (1, sizes.codes))], [prefix]),
         "language": language,
+        "lean": _graph(
+            "lean", [("brief", (1, sizes.brief_size))], [("lean", (1, sizes.vocabulary))]
+        ),
+        "evidence": _graph(
+            "evidence", [("tokens", (1, "n"))], [("evidence", (1, "n", EVIDENCE_SIZE))]
+        ),
     }  # fmt: skip
 
 

@@ -37,14 +37,15 @@ def _golden(bundle: Bundle) -> dict[str, str]:
 
 def devices(_given: Namespace) -> int:
     """Print the sound outputs, the default one starred; DeviceError if there are none."""
-    from engine.sinks.device import find_device, list_devices
+    from engine.sinks.device_list import list_devices
 
-    find_device()
     for device in list_devices():
         star = "*" if device.default else " "
+        low_ms, high_ms = (1000 * seconds for seconds in device.latency_s)
         print(
             f"{star}{device.index:3}  {device.name}  "
-            f"({device.host}, {device.channels} channels, {device.sample_rate_hz} Hz)"
+            f"({device.host}, {device.channels} channels, {device.sample_rate_hz} Hz, "
+            f"{low_ms:.0f} to {high_ms:.0f} ms)"
         )
     return 0
 

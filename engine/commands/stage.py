@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -13,12 +14,34 @@ from engine.session import Floats
 if TYPE_CHECKING:
     from engine.generator import Block
     from engine.runner import Runner
+    from engine.sinks.keeping import Keeper
+    from engine.sinks.prompting import Prompting
 
 
 class Stage(Protocol):
     """Entered before the music plays, left after it; `stream` is the one to play then."""
 
     stream: Stream
+
+    @property
+    def keeper(self) -> Keeper | None:
+        """Keeps musical states; None where none are kept."""
+        ...
+
+    def tell(self, line: str) -> None:
+        """A line for the performer's screen."""
+        ...
+
+    def show(self, device: Callable[[], str], over: Callable[[], bool]) -> None:
+        """Show the performer's screen until it is left, or all is `over`.
+
+        `device` says how the sound device does.
+        """
+        ...
+
+    def share(self, prompting: Prompting) -> None:
+        """Prompts that listeners set are known here, and those that are set here to listeners."""
+        ...
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -51,6 +74,16 @@ class Bare:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+        self.keeper = None
+
+    def tell(self, _line: str) -> None:
+        """There is no screen."""
+
+    def show(self, _device: Callable[[], str], _over: Callable[[], bool]) -> None:
+        """There is no screen."""
+
+    def share(self, _prompting: Prompting) -> None:
+        """Nobody else sets prompts."""
 
     def __enter__(self) -> Self:
         return self

@@ -12,7 +12,7 @@ CLEAR = "\r\x1b[K"
 
 
 def describe(status: RunnerStatus, rate_hz: int, played_s: float) -> str:
-    """Time played, audio ahead, cost of a chunk against its length, and what went wrong."""
+    """Time played, audio ahead, what a chunk takes, how late it is begun, and what went wrong."""
     minutes, seconds = divmod(int(played_s), 60)
     trouble = {
         "late": status.deadline_misses,
@@ -23,6 +23,7 @@ def describe(status: RunnerStatus, rate_hz: int, played_s: float) -> str:
     return (
         f"{minutes}:{seconds:02}  {1000 * status.fill_samples / rate_hz:.0f} ms ahead, "
         f"{1000 * status.last_tick_s:.0f} of {1000 * status.budget_s:.0f} ms a chunk, "
+        f"begun {1000 * status.lead_s:.0f} ms early, {1000 * status.spare_s:.0f} to spare, "
         f"{status.steps} steps{counted}"
     )
 

@@ -12,8 +12,11 @@ from engine.backends import open_backend
 from engine.bundle import Bundle, default_bundle_path
 from engine.commands.wishes import read_recording, read_wishes
 from engine.controls import Controls
+from engine.errors import UsageError
 from engine.generator import Generator
+from engine.memory import Memory, recall
 from engine.prompts import Prompt, Prompts
+from engine.rig.states import load_state
 from engine.session import Backend, Floats
 from engine.spec import LadderSpec, Manifest
 
@@ -35,6 +38,8 @@ class Stream:
     spare: Callable[[], Generator]
     prompts: Prompts | None
     prompted: Sequence[Prompt]
+    another: Callable[[], Generator]  # like `spare`, but on the same backend: the weights are there
+    state: str = ""  # finger-print of the musical state that it goes on from
 
 
 def open_stream(given: Namespace) -> Stream:
@@ -42,12 +47,9 @@ def open_stream(given: Namespace) -> Stream:
     bundle = _bundle(given)
     manifest = bundle.manifest
     wanted = read_wishes(given, manifest)
+    memory = _state(given)
     ladder = choose_ladder(manifest.ladder, given.steps, given.depth)
     controls = Controls(manifest.controls)
-    if given.steps is not None:
-        controls.set("steps", ladder.steps)
-    if wanted.controls:
-        controls.update(wanted.controls)
     take = _take(given, manifest)
 
     def make(backend: Backend | None = None) -> Generator:
@@ -55,13 +57,22 @@ def open_stream(given: Namespace) -> Stream:
         return Generator(bundle, backend, ladder=ladder, seed=given.seed, chunk_frames=given.chunk)
 
     backend = open_backend(given.backend, bundle, threads=given.threads)
+    generator = make(backend)
+    if memory is not None:
+        recall(memory, generator, controls)
+    elif take.shape[0]:
+        generator.prime(take)
+    if given.steps is not None:
+        controls.set("steps", ladder.steps)
+    if wanted.controls:
+        controls.update(wanted.controls)
     prompts = Prompts(bundle, backend) if manifest.prompting else None
     if prompts is not None and wanted.prompts:
         controls.set_prompt(prompts.embed(wanted.prompts))
-    generator = make(backend)
-    if take.shape[0]:
-        generator.prime(take)
-    return Stream(bundle, generator, controls, take, make, prompts, wanted.prompts)
+    return Stream(
+        bundle, generator, controls, take, make, prompts,
+        wanted.prompts or _prompted(memory), lambda: make(backend), memory.print if memory else "",
+    )  # fmt: skip
 
 
 def choose_ladder(usual: LadderSpec, steps: int | None, depth: int | None) -> LadderSpec:
@@ -78,6 +89,24 @@ def _bundle(given: Namespace) -> Bundle:
 
         return standin.bundle(prompting=True)
     return Bundle.open(given.bundle or default_bundle_path())
+
+
+def _state(given: Namespace) -> Memory | None:
+    """The musical state to go on from; seed, chunk and depth are its own then."""
+    if given.state is None:
+        return None
+    if given.take is not None:
+        raise UsageError("--from and --state: the music goes on from one of them, leave one out")
+    memory = load_state(given.state)
+    given.seed = memory.seed
+    given.chunk = given.chunk or memory.about["chunk_frames"]
+    given.depth = given.depth or memory.about["depth"]
+    return memory
+
+
+def _prompted(memory: Memory | None) -> list[Prompt]:
+    """The prompts of a state, where they are words."""
+    return [Prompt(text, weight=weight) for text, weight in (memory and memory.words) or ()]
 
 
 def _take(given: Namespace, manifest: Manifest) -> Floats:

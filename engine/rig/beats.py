@@ -74,6 +74,11 @@ class BeatClock:
         size = self.beats_per_bar if unit == "bar" else 1
         return float(size * math.ceil((self.beat_at(sample) - CLOSE) / size))
 
+    def sample_of(self, beat: float, sample: int) -> int:
+        """Where a beat sounds that comes after a sample, if the newest tempo stays."""
+        ahead = beat - self.beat_at(sample)
+        return sample + max(0, math.ceil(ahead * 60.0 * self._rate_hz / self.bpm))
+
     def beat_of_bar(self, bar: int) -> float:
         """The beat that bar `bar`, from 1, begins with."""
         return float((bar - 1) * self.beats_per_bar)

@@ -9,17 +9,16 @@ The other hands wait on the side of what is played.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from engine.controls import Controls
 from engine.errors import ControlError, UsageError
-from engine.prompts import Prompt
+from engine.memory import Memory
 from engine.rig.agenda import Agenda, Side
 from engine.rig.beats import USUAL_BPM, BeatClock
+from engine.rig.memories import Memories
 from engine.rig.orders import (
     Downbeat,
     Fire,
@@ -30,27 +29,28 @@ from engine.rig.orders import (
     Quantise,
     Recall,
     Recalled,
+    Restore,
+    Save,
     SetControls,
     SetPrompts,
     Store,
     Tell,
     Tempo,
+    Turn,
     Value,
     Words,
 )
+from engine.rig.places import Embed, Places
 from engine.rig.show import MOST_SCENES, NAME, Cue, Knob, Scene, Show, save_show
 from engine.session import Floats
 
 HUSH_S = 0.3
 """Length of the fade of a hush."""
 
-Embed = Callable[[Sequence[Prompt]], Floats | None]
 Tale = tuple[str | float, ...]
 """An OSC path and its arguments: what the desk has to tell."""
 
 MOST_TALES = 256
-MOST_PLACES = 512
-"""Prompts whose places are remembered."""
 
 
 class Desk:
@@ -59,8 +59,11 @@ class Desk:
     def __init__(
         self, controls: Controls, sample_rate_hz: int, *, show: Show | None = None,
         show_path: Path | None = None, embed: Embed | None = None,
+        memories: Memories | None = None,
     ) -> None:  # fmt: skip
         """`embed` turns prompts into a place of the music-text space; None: it takes no prompts.
+
+        `memories` keeps musical states; None: nothing is saved here.
 
         UsageError where a scene or a knob asks for what the bundle does not have.
         """
@@ -69,14 +72,16 @@ class Desk:
         self.show = show or Show()
         self.unit = self.show.quantise
         self.prompts: tuple[Words, ...] = ()
+        self.prompted: Callable[[tuple[Words, ...]], None] = lambda _: None
+        """Told of prompts that were set here."""
+        self._memories = memories
         self._path = show_path
-        self._embed = embed
+        self._places = Places(embed)
         self._rate_hz = sample_rate_hz
         self._lock = threading.RLock()
         self._agenda = Agenda()
         self._tales: list[Tale] = []
         self._unsaved: tuple[Show, str] | None = None
-        self._places: dict[tuple[Words, ...], Floats | None] = {(): None}
         self._made = self._played = 0
         bpm = controls.snapshot().value("bpm", USUAL_BPM)
         self.clock = BeatClock(sample_rate_hz, bpm, self.show.beats_per_bar)
@@ -141,8 +146,13 @@ class Desk:
             case Recall(scene, unit):
                 self._recall(scene, unit or self.unit)
             case Fire(name):
-                cue = self._cue(name)
-                self._recall(cue.scene, cue.unit or self.unit)
+                self._take(self._cue(name).order)
+            case Save(state):
+                self._kept().begin_save(state, self.words, self._tell_later)
+            case Restore(state, unit):
+                self._restore(state, unit)
+            case Turn(unit=unit):
+                self._on("made", order, unit or self.unit)
             case Panic(on):
                 self._agenda.drop(Hush)
                 self._set({"panic": float(on)}, "now")
@@ -186,13 +196,15 @@ class Desk:
             case SetControls(values) if values:
                 self.controls.update(values)
             case SetPrompts(prompts):
-                self.controls.set_prompt(self._places[prompts])
-                self.prompts = prompts
+                self.controls.set_prompt(self._places.of(prompts))
+                self._prompted(prompts)
             case Hush():
                 self.controls.update({"fade": HUSH_S})
             case Recalled(scene):
                 self._tell("/scene", scene)
-            case Recall():
+            case Turn(state, Memory() as memory):
+                self._turn(state, memory)
+            case Recall() | Save() | Restore():
                 self._take(order)
 
     def _reach(self, side: Side, sample: int) -> None:
@@ -238,20 +250,30 @@ class Desk:
     def _plan_cues(self) -> None:
         """Cues by time and by bar wait from the start, each part on its own side."""
         for cue in self.show.cues:
-            parts: list[tuple[Side, Order]] = [("made", Recall(cue.scene, cue.unit))]
-            for side, part in parts if cue.unit else self._parts(cue.scene):
+            for side, part in self._parts_of(cue):
                 if cue.time_s is not None:
                     self._agenda.at_sample(side, round(cue.time_s * self._rate_hz), part)
                 elif cue.bar is not None:
                     self._agenda.at_beat(side, self.clock.beat_of_bar(cue.bar), part)
 
+    def _parts_of(self, cue: Cue) -> list[tuple[Side, Order]]:
+        """What a cue does at its very moment, or begins to wait for then."""
+        if cue.scene and not cue.unit:
+            return self._parts(cue.scene)
+        if cue.restore and not cue.unit:
+            return [("made", Restore(cue.restore, "now"))]
+        return [("made", cue.order)]
+
     def _check(self) -> None:
         """Every scene can be recalled, every knob moves something; their prompts are placed."""
+        for cue in self.show.cues:
+            if self._memories is None and (cue.save or cue.restore):
+                raise UsageError(f"cue {cue.name} needs a place for states: --states FOLDER")
         for name, scene in self.show.scenes.items():
             try:
                 self._sides(scene.controls)
                 if scene.prompts is not None:
-                    self._place(scene.prompts)
+                    self._places.stage(scene.prompts)
             except ControlError as error:
                 raise UsageError(f"scene {name}: {error}") from None
         for knob in self.show.knobs:
@@ -261,23 +283,12 @@ class Desk:
 
     def _placed(self, order: SetPrompts) -> SetPrompts | None:
         try:
-            self._place(order.prompts)
+            self._places.find(order.prompts)
         except ControlError as error:
             with self._lock:
                 self._tell("/error", str(error))
             return None
         return order
-
-    def _place(self, prompts: tuple[Words, ...]) -> None:
-        if prompts not in self._places:
-            if self._embed is None:
-                raise ControlError("this bundle takes no prompts")
-            place = self._embed([Prompt(one.text, weight=one.weight) for one in prompts])
-            if len(self._places) >= MOST_PLACES:
-                staged = {scene.prompts for scene in self.show.scenes.values()}
-                self._places = {key: one for key, one in self._places.items()
-                                if not key or key in staged}  # fmt: skip
-            self._places[prompts] = place
 
     def _store(self, name: str) -> None:
         if not NAME.fullmatch(name):
@@ -288,8 +299,8 @@ class Desk:
         now = self.controls.snapshot()
         ideas = {key: value for key, value in now.values.items()
                  if self.controls.specs[key].kind == "idea"}  # fmt: skip
-        ours = _same(self._places.get(self.prompts), now.prompt)
-        scenes[name] = Scene(ideas, self.prompts if ours and self._embed else None)
+        ours = self._places.holds(self.prompts, now.prompt)
+        scenes[name] = Scene(ideas, self.prompts if ours and self._places.embed else None)
         less = "" if ours else " without its prompts, whose words others know,"
         self._keep(replace(self.show, scenes=scenes), f"scene {name} is stored{less}")
 
@@ -319,6 +330,57 @@ class Desk:
         with self._lock:
             self._tell(*tale)
 
+    # ---- musical states -----------------------------------------------------------------------
+
+    @property
+    def words(self) -> tuple[tuple[str, float], ...] | None:
+        """Texts and weights of what plays; None where somebody else knows them."""
+        with self._lock:
+            known = self._places.holds(self.prompts, self.controls.snapshot().prompt)
+            return tuple((one.text, one.weight) for one in self.prompts) if known else None
+
+    @property
+    def next_sample(self) -> int:
+        """Where the next chunk to enter begins in the music."""
+        return self._made
+
+    def heard_prompts(self, prompts: tuple[Words, ...], place: Floats | None) -> None:
+        """Somebody else has set these prompts, which are at this place."""
+        with self._lock:
+            self._places.keep(prompts, place)
+            self.prompts = prompts
+
+    def turn(self, name: str, memory: Memory) -> int:
+        """Go on from a state that fits, as quantised; the sample of the music where it begins."""
+        with self._lock:
+            self._take(Turn(name, memory))
+            made, now = self._made, self.unit == "now"
+            return made if now else self.clock.sample_of(self.clock.next(self.unit, made + 1), made)
+
+    def _kept(self) -> Memories:
+        if self._memories is None:
+            raise UsageError("no place for musical states: begin with --states FOLDER")
+        return self._memories
+
+    def _restore(self, name: str, unit: str | None) -> None:
+        def then(memory: Memory) -> None:
+            self.take(Turn(name, memory, unit))
+
+        self._kept().begin_load(name, then, self._tell_later)
+
+    def _turn(self, name: str, memory: Memory) -> None:
+        self._kept().recall(memory, lambda error: self._tell_later("/error", str(error)))
+        prompts = tuple(Words(text, weight) for text, weight in memory.words or ())
+        place = memory.arrays.get("prompt")
+        if place is None or prompts:
+            self._places.keep(prompts, place)
+            self._prompted(prompts)
+        self._tell("/state", name)
+
+    def _prompted(self, prompts: tuple[Words, ...]) -> None:
+        self.prompts = prompts
+        self.prompted(prompts)
+
     # ---- telling ------------------------------------------------------------------------------
 
     def _tell_beat(self, began: int, ended: int) -> None:
@@ -327,12 +389,11 @@ class Desk:
             bar, inside = divmod(beat, self.clock.beats_per_bar)
             self._tell("/beat", bar + 1, inside + 1)
 
+    def _tell_later(self, *tale: str | float) -> None:
+        """From any thread."""
+        with self._lock:
+            self._tell(*tale)
+
     def _tell(self, *tale: str | float) -> None:
         if len(self._tales) < MOST_TALES:
             self._tales.append(tale)
-
-
-def _same(one: Floats | None, other: Floats | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return np.array_equal(one, other)

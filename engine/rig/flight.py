@@ -5,11 +5,13 @@ happened:
 
     {"set": 7, "at": 40960, "heard": 26400, "values": {"bpm": 90.0}, "prompt": [0.1, …]}
     {"tick": 12, "revision": 7, "steps": 10, "first": "", "worker": 0}
+    {"recall": "verse.state.npz", "print": "5f0c…", "worker": 0}
     {"block": 12, "at": 40960, "cover": false, "revision": 7}
 
 `set` is a revision of the controls: what changed (the prompt as its place), behind which sample the
 music was made then (`at`), and which was played (`heard`). `tick` is a tick that a worker began,
-after what it did `first` ("recover", "forget" or nothing). `block` is what was put into the ring.
+after what it did `first` ("recover", "forget" or nothing). `recall` puts a musical state into its
+generator between two ticks. `block` is what was put into the ring.
 Lines are written by a thread of their own.
 """
 
@@ -28,6 +30,7 @@ import numpy as np
 from engine.controls import Controls, ControlSnapshot
 from engine.errors import UsageError
 from engine.generator import Block, Generator
+from engine.memory import Memory
 from engine.session import Floats
 from engine.spec import ControlSpec
 from engine.window import Plan
@@ -81,10 +84,23 @@ class FlightLog:
         """A new worker goes on behind the last good blocks."""
         self._put({"resume": next_index, "worker": worker})
 
+    def recalled(self, generator: Generator, memory: Memory) -> Generator:
+        """A state is put into a watched generator: the generator itself, to do that."""
+        watched = cast(_Watched, generator)
+        self._put({"recall": memory.source, "print": memory.print, "worker": watched.worker})
+        return watched.generator
+
     def block(self, block: Block) -> None:
         """A block was put into the ring; made to be called by the runner's `on_block`."""
-        self._put({"block": block.index, "at": block.position_samples, "cover": block.cover,
-                   "revision": block.control_revision})  # fmt: skip
+        self._put(
+            {
+                "block": block.index,
+                "at": block.position_samples,
+                "cover": block.cover,
+                "revision": block.control_revision,
+                "samples": block.audio.shape[0],
+            }
+        )
         self.made = block.position_samples + block.audio.shape[0]
 
     def watched(self, generator: Generator) -> Generator:
@@ -117,32 +133,32 @@ class _Watched:
     """Stands before a generator; everything but what changes the music goes straight to it."""
 
     def __init__(self, generator: Generator, flight: FlightLog, worker: int) -> None:
-        self._generator = generator
+        self.generator = generator
+        self.worker = worker
         self._flight = flight
-        self._worker = worker
         self._first = ""
         self._ticks = 0
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._generator, name)
+        return getattr(self.generator, name)
 
     def tick(self, controls: ControlSnapshot, steps: int | None = None) -> Block:
-        self._flight.tick(self._ticks, controls.revision, steps, self._first, self._worker)
+        self._flight.tick(self._ticks, controls.revision, steps, self._first, self.worker)
         self._ticks += 1
         self._first = ""
-        return self._generator.tick(controls, steps)
+        return self.generator.tick(controls, steps)
 
     def recover(self) -> None:
         self._first = "recover"
-        self._generator.recover()
+        self.generator.recover()
 
     def forget(self) -> None:
         self._first = "forget"
-        self._generator.forget()
+        self.generator.forget()
 
     def resume(self, latents: Floats, next_index: int, plans: Iterable[Plan] = ()) -> None:
-        self._flight.resumed(self._worker, next_index)
-        self._generator.resume(latents, next_index, list(plans))
+        self._flight.resumed(self.worker, next_index)
+        self.generator.resume(latents, next_index, list(plans))
 
 
 class NotedControls(Controls):

@@ -18,18 +18,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     rig.add_argument("--osc-host", default="127.0.0.1", metavar="HOST")
     rig.add_argument("--announce", action="store_true", help="make the OSC port known (zeroconf)")
     rig.add_argument("--midi", metavar="NAME", help="a MIDI input whose name holds this")
+    rig.add_argument(
+        "--link", action="store_true", help="follow Ableton Link (pip install 'perpetuo[link]')"
+    )
+    rig.add_argument("--screen", action="store_true", help="meters, controls and keys, here")
     rig.add_argument("--show", type=Path, metavar="FILE", help="scenes and cues; docs/rig.md")
     rig.add_argument(
         "--record", type=Path, metavar="PLACE",
         help="a .flac to record to, or the folder for recordings begun by OSC",
     )  # fmt: skip
+    rig.add_argument(
+        "--states", type=Path, metavar="FOLDER", help="where musical states are saved and restored"
+    )
     rig.add_argument("--flight", type=Path, metavar="FILE", help="a log that can be played again")
 
 
 def wanted(given: argparse.Namespace) -> bool:
     """True if any of them was given."""
-    names = ("osc", "midi", "show", "record", "flight")
-    return any(getattr(given, name, None) is not None for name in names)
+    names = ("osc", "midi", "show", "record", "states", "flight")
+    switched = getattr(given, "screen", False) or getattr(given, "link", False)
+    return switched or any(getattr(given, name, None) is not None for name in names)
 
 
 def _port(text: str) -> int:

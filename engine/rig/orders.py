@@ -63,6 +63,30 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Save:
+    """Keep the exact musical state under this name, now."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Go on from the state of this name, on the beat or bar if one is named."""
+
+    state: str
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Go on from a state that was read; `memory` is an `engine.memory.Memory`."""
+
+    state: str
+    memory: object
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Panic:
     """Silence now, or sound again. Never waits for a beat."""
 
@@ -136,6 +160,6 @@ class Tell:
 
 
 Order = (
-    SetControls | SetPrompts | Recall | Recalled | Fire | Store | Panic | Hush | Quantise
-    | Downbeat | Tempo | Learn | Learned | Record | Subscribe | Ping | Tell
+    SetControls | SetPrompts | Recall | Recalled | Fire | Store | Save | Restore | Turn | Panic
+    | Hush | Quantise | Downbeat | Tempo | Learn | Learned | Record | Subscribe | Ping | Tell
 )  # fmt: skip

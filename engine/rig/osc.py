@@ -25,6 +25,8 @@ from engine.rig.orders import (
     Quantise,
     Recall,
     Record,
+    Restore,
+    Save,
     SetControls,
     SetPrompts,
     Store,
@@ -268,6 +270,8 @@ _NAMED: dict[str, Make] = {
     "scene": partial(_button, Recall),
     "cue": partial(_button, Fire),
     "store": partial(_button, Store),
+    "save": partial(_button, Save),
+    "restore": partial(_button, Restore),
 }
 _PLAIN: dict[str, Make] = {
     "prompt": _prompt,

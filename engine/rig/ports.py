@@ -23,13 +23,13 @@ RECEIVE_BUFFER_BYTES = 1 << 20
 MOST_SUBSCRIBERS = 16
 
 
-def library(name: str) -> Any:
-    """A module of the extra `rig`; UsageError says how to get it."""
+def library(name: str, extra: str = "rig") -> Any:
+    """A module of this extra; UsageError says how to get it."""
     try:
         return importlib.import_module(name)
     except ImportError:
         raise UsageError(
-            f"{name.partition('.')[0]} is not installed: pip install 'perpetuo[rig]'"
+            f"{name.partition('.')[0]} is not installed: pip install 'perpetuo[{extra}]'"
         ) from None
 
 

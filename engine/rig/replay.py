@@ -17,11 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from engine.controls import ControlSnapshot
+from engine.controls import Controls, ControlSnapshot
 from engine.errors import UsageError
 from engine.generator import Block, Generator
+from engine.memory import recall
 from engine.producer import Producer
 from engine.rig.flight import FORMAT
+from engine.rig.states import load_state
 from engine.session import Floats
 from engine.spec import LadderSpec
 from engine.window import Plan
@@ -70,8 +72,10 @@ def read_flight(path: Path) -> Flight:
     return Flight(lines[0], tuple(lines[1:]), tuple(notes))
 
 
-def check_flight(flight: Flight, *, bundle_hash: str, backend: str, take: str) -> None:
-    """UsageError where this bundle, backend or take is not the one that was played."""
+def check_flight(
+    flight: Flight, *, bundle_hash: str, backend: str, take: str, state: str = ""
+) -> None:
+    """UsageError where this bundle, backend, take or state is not the one that was played."""
     header = flight.header
     played = header["bundle"]
     if played["hash"] != bundle_hash:
@@ -86,6 +90,8 @@ def check_flight(flight: Flight, *, bundle_hash: str, backend: str, take: str) -
         )
     if header.get("take", "") != take:
         raise UsageError("the log began with another take: name the same one with --from")
+    if header.get("state", "") != state:
+        raise UsageError("the log began with another state: name the same one with --state")
 
 
 def replay(flight: Flight, generator: Generator, spare: Callable[[], Generator]) -> Iterator[Block]:
@@ -113,14 +119,14 @@ class _Replay:
 
     def blocks(self) -> Iterator[Block]:
         for line in self._flight.lines:
-            if "tick" in line or "resume" in line:
+            if "tick" in line or "resume" in line or "recall" in line:
                 self._ticks.append(line)
             elif "block" in line:
                 yield self._block(line)
 
     def _block(self, line: Mapping[str, Any]) -> Block:
         if line["cover"]:
-            return self._producer.hold(self._snapshot(line["revision"]))
+            return self._producer.hold(self._snapshot(line["revision"]), line.get("samples"))
         made = None
         while self._ticks:  # all but the last were late, broken or failed: nobody heard them
             made = self._tick(self._ticks.popleft())
@@ -134,8 +140,11 @@ class _Replay:
         )
 
     def _tick(self, line: Mapping[str, Any]) -> Block | None:
-        """What a tick makes; None where a new worker takes over."""
+        """What a tick makes; None where a new worker takes over, or a state is recalled."""
         worker = line["worker"]
+        if "recall" in line:
+            self._recall(line, self._workers[worker])
+            return None
         if "resume" in line:
             self._workers[worker] = self._resumed(line["resume"])
             return None
@@ -148,6 +157,17 @@ class _Replay:
         elif line["first"] == "recover":
             generator.recover()
         return generator.tick(self._snapshot(line["revision"]), line["steps"])
+
+    def _recall(self, line: Mapping[str, Any], generator: Generator) -> None:
+        memory = load_state(Path(line["recall"]))
+        if memory.print != line["print"]:
+            raise UsageError(
+                f"{line['recall']} is not the state any more that the log goes on from: another "
+                "was saved under its name"
+            )
+        recall(memory, generator, Controls(generator.bundle.manifest.controls))
+        self._good.clear()
+        self._good.extend(zip(generator.history(), generator.plans(), strict=True))
 
     def _resumed(self, next_index: int) -> Generator:
         generator = self._spare()
@@ -193,6 +213,7 @@ NEEDED: tuple[tuple[str, dict[str, type]], ...] = (
     ("set", {"set": int, "values": dict}),
     ("tick", {"tick": int, "revision": int, "first": str, "worker": int}),
     ("resume", {"resume": int, "worker": int}),
+    ("recall", {"recall": str, "print": str, "worker": int}),
     ("block", {"block": int, "at": int, "cover": bool, "revision": int}),
 )
 """What a line of each kind holds at least."""

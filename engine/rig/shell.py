@@ -71,7 +71,9 @@ class Rig:
         self._own = {cue.osc: cue.name for cue in show.cues if cue.osc}
         self._reader = OscReader(specs, lambda: self._own)
         self._midi = MidiReader(specs, show.knobs, list(show.scenes), show.cues)
-        self._midi_orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self.told: Callable[..., None] = lambda *_: None
+        """Given all that the desk tells: path and arguments."""
         self._feedback = Feedback(specs)
         self._around: Around | None = None
         self._meters_due_s = self._flood_due_s = 0.0
@@ -98,7 +100,11 @@ class Rig:
     def midi(self, message: Any) -> None:
         """A message of mido's, from any one thread."""
         for order in self._midi.read(message, self.desk.controls.snapshot().values, monotonic()):
-            self._midi_orders.put(order)
+            self._asked.put(order)
+
+    def ask(self, order: Order) -> None:
+        """Have an order carried out by the rig's thread, at once; from any thread."""
+        self._asked.put(order)
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_S):
@@ -111,8 +117,8 @@ class Rig:
         assert self._around is not None
         now_s = monotonic()
         self._hear_osc(now_s)
-        while not self._midi_orders.empty():
-            self._do(self._midi_orders.get(), "")
+        while not self._asked.empty():
+            self._do(self._asked.get(), "")
         self.desk.played(self._around.played(), now_s)
         self._tell(now_s)
 
@@ -169,6 +175,7 @@ class Rig:
     def _tell(self, now_s: float) -> None:
         for path, *arguments in self.desk.tales():
             self._send(str(path), *arguments)
+            self.told(path, *arguments)
             if path in ("/error", "/note"):
                 self._say(str(arguments[0]))
         self._tell_trouble(now_s)

@@ -9,6 +9,8 @@
                "at": {"midi": {"note": 36, "channel": 1}}}],
      "knobs": [{"control": "density", "cc": 20, "channel": 1}]}
 
+A cue may `save` or `restore` a musical state by its name, in the place of a scene.
+
 `at` is one of `time_s` (seconds of music), `bar` (from 1), `osc` (an address) and `midi` (a note);
 without it a cue waits for its name. A program change recalls the scene of that number, from 0, in
 the order of the file. Fields that are not known are named and ignored.
@@ -25,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UsageError
-from engine.rig.orders import UNITS, Value, Words
+from engine.rig.orders import UNITS, Recall, Restore, Save, Value, Words
 from engine.rig.sheet import Sheet
 
 FORMAT = 1
@@ -54,15 +56,26 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """Recalls a scene: at its moment, or whenever its name is called."""
+    """Recalls a scene, or saves or restores a state: at its moment, or when its name is called."""
 
     name: str
-    scene: str
+    scene: str = ""
     unit: str | None = None
     time_s: float | None = None
     bar: int | None = None
     osc: str | None = None
     note: Note | None = None
+    save: str | None = None
+    restore: str | None = None
+
+    @property
+    def order(self) -> Recall | Save | Restore:
+        """What it does."""
+        if self.save is not None:
+            return Save(self.save)
+        if self.restore is not None:
+            return Restore(self.restore, self.unit)
+        return Recall(self.scene, self.unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +163,7 @@ def _check(show: Show, place: str) -> None:
         raise UsageError(f"{place}.scenes: {len(show.scenes)} of them, at most {MOST_SCENES}")
     names = [cue.name for cue in show.cues]
     for cue in show.cues:
-        if cue.scene not in show.scenes:
+        if cue.scene and cue.scene not in show.scenes:
             known = ", ".join(show.scenes) or "none"
             raise UsageError(
                 f"{place}: cue {cue.name} names scene {cue.scene!r:.60}; known: {known}"
@@ -176,15 +189,20 @@ def _cue(sheet: Sheet, number: int) -> Cue:
     ways = [way for way in ("time_s", "bar", "osc", "midi") if at.has(way)]
     if len(ways) > 1:
         raise UsageError(f"{at.place} names {' and '.join(ways)}: a cue has one moment")
+    deeds = [deed for deed in ("save", "restore") if sheet.has(deed)]
+    if deeds and (len(deeds) > 1 or sheet.has("scene")):
+        raise UsageError(f"{sheet.place} names two of scene, save and restore: a cue does one")
     return Cue(
         name,
-        sheet.text("scene"),
+        "" if deeds else sheet.text("scene"),
         sheet.choice("quantise", UNITS) if sheet.has("quantise") else None,
         at.number("time_s", 0.0, 1e7) if at.has("time_s") else None,
         at.whole("bar", 1, 10**7) if at.has("bar") else None,
         _address(at) if at.has("osc") else None,
         _note(at.inner("midi")) if at.has("midi") else None,
-    )
+        *(_name(sheet.text(deed), sheet.place) if deed in deeds else None
+          for deed in ("save", "restore")),
+    )  # fmt: skip
 
 
 def _address(at: Sheet) -> str:
@@ -222,7 +240,10 @@ def _scene_json(scene: Scene) -> dict[str, Any]:
 def _cue_json(cue: Cue) -> dict[str, Any]:
     note = cue.note and _without_none(note=cue.note.note, channel=cue.note.channel)
     at = _without_none(time_s=cue.time_s, bar=cue.bar, osc=cue.osc, midi=note)
-    return _without_none(name=cue.name, scene=cue.scene, quantise=cue.unit, at=at or None)
+    return _without_none(
+        name=cue.name, scene=cue.scene or None, save=cue.save, restore=cue.restore,
+        quantise=cue.unit, at=at or None,
+    )  # fmt: skip
 
 
 def _without_none(**fields: Any) -> dict[str, Any]:

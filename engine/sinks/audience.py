@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from websockets.asyncio.server import ServerConnection, broadcast
 
 from engine.sinks.feed import Packet
+from engine.sinks.opus import OpusTrack
 from engine.sinks.prompting import Prompting
 from engine.wire.limits import Backlog, Verdict
 from engine.wire.messages import encode
 from engine.wire.native import Session
-from engine.wire.packets import Codec, Flag
+from engine.wire.packets import PCM_CODECS, Codec, Flag
 
 
 @dataclass(eq=False)
@@ -25,6 +26,8 @@ class Listener:
     backlog: Backlog
     codec: Codec | None = None
     prompts_told: int = 0
+    conducts: bool = True  # may set controls and prompts
+    place: Mapping[str, object] | None = None  # the session that it is in
 
     def say(self, message: str | bytes) -> None:
         """Send without waiting; what does not go out at once is in the send buffer."""
@@ -40,14 +43,25 @@ class Listener:
 class Audience:
     """The listeners of one feed."""
 
-    def __init__(self, values_hz: int, packet_s: float, replay_s: float) -> None:
-        """`values_hz` is samples a second times channels; late joiners get `replay_s` at once."""
+    def __init__(
+        self, values_hz: int, packet_s: float, replay_s: float, opus: OpusTrack | None = None
+    ) -> None:
+        """`values_hz` is samples a second times channels; late joiners get `replay_s` at once.
+
+        `opus` encodes for those who ask for Opus; None: nobody may.
+        """
         self.skipped_packets = 0
         self.gone: Counter[str] = Counter()
         self._values_hz = values_hz
         self._packet_s = packet_s
+        self.opus = opus
         self._everyone: set[Listener] = set()
         self._recent: deque[Packet] = deque(maxlen=round(replay_s / packet_s))
+
+    @property
+    def codecs(self) -> tuple[Codec, ...]:
+        """Those that listeners may ask for."""
+        return PCM_CODECS if self.opus is None else (*PCM_CODECS, Codec.OPUS)
 
     def __len__(self) -> int:
         return len(self._everyone)
@@ -71,7 +85,8 @@ class Audience:
     def feed(self, listener: Listener, codec: Codec) -> None:
         """Start to feed a listener, with the packets just played, so that it need not wait."""
         for packet in self._recent:
-            listener.say(packet.encoded(codec, Flag.REPLAY))
+            if (message := self._encoded(packet, codec, Flag.REPLAY)) is not None:
+                listener.say(message)
         listener.codec = codec
 
     def deliver(self, packet: Packet) -> None:
@@ -81,7 +96,8 @@ class Audience:
             if listener.codec is not None and self._may_send(listener, listener.codec):
                 takers.setdefault(listener.codec, []).append(listener.connection)
         for codec, connections in takers.items():
-            broadcast(connections, packet.encoded(codec))
+            if (message := self._encoded(packet, codec)) is not None:
+                broadcast(connections, message)
         self._recent.append(packet)
 
     def tell(self, message: str) -> None:
@@ -107,8 +123,20 @@ class Audience:
             if listener.codec is not None and not listener.backlog.skipped_s
         ]
 
+    def _encoded(self, packet: Packet, codec: Codec, flag: Flag = Flag.NONE) -> bytes | None:
+        """A packet as it is sent; None where there is nothing to send yet."""
+        if codec is not Codec.OPUS:
+            return packet.encoded(codec, flag)
+        assert self.opus is not None, "a session starts in codecs that are offered"
+        return self.opus.message(packet, flag)
+
+    def _bytes_hz(self, codec: Codec) -> float:
+        if codec is Codec.OPUS and self.opus is not None:
+            return self.opus.bytes_hz
+        return self._values_hz * codec.sample_bytes
+
     def _may_send(self, listener: Listener, codec: Codec) -> bool:
-        buffered_s = listener.buffered_bytes / (self._values_hz * codec.sample_bytes)
+        buffered_s = listener.buffered_bytes / self._bytes_hz(codec)
         verdict = listener.backlog.judge(buffered_s, self._packet_s)
         if verdict is Verdict.CUT:
             self.gone["behind"] += 1

@@ -5,6 +5,8 @@ sample of the *feed* is one that was sent: music, or filler where the ring ran d
 the feed's count only; it never jumps within an epoch.
 """
 
+# ruff: noqa: D102 – the fields of MusicRing and Blocks are explained where they are counted
+
 from __future__ import annotations
 
 import threading
@@ -16,7 +18,6 @@ import numpy as np
 
 from engine.controls import ControlSnapshot
 from engine.hands import Hands
-from engine.ring import AudioRing
 from engine.session import Floats
 from engine.wire.packets import Codec, Flag, PacketHeader, encode_packet
 
@@ -48,6 +49,28 @@ class BlockLike(Protocol):
         ...
 
 
+class MusicRing(Protocol):
+    """Where the music comes from; `engine.ring.AudioRing` is one, with its contract."""
+
+    @property
+    def channels(self) -> int: ...
+    @property
+    def capacity_samples(self) -> int: ...
+    @property
+    def fill_samples(self) -> int: ...
+    @property
+    def written_samples(self) -> int: ...
+    @property
+    def read_samples(self) -> int: ...
+    @property
+    def shortfall_samples(self) -> int: ...
+    @property
+    def shortfalls(self) -> int: ...
+    @property
+    def dry(self) -> bool: ...
+    def read_into(self, out: Floats) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A block begins at this sample of the music; a cover keeps the chunk and ideas before it."""
@@ -56,6 +79,14 @@ class Mark:
     index: int
     revision: int
     cover: bool
+
+
+class Blocks(Protocol):
+    """Which block lies where in the ring; `BlockLog` is one."""
+
+    def at(self, sample: int) -> Mark | None: ...
+    @property
+    def last(self) -> Mark | None: ...
 
 
 class BlockLog:
@@ -138,7 +169,7 @@ class Feed:
     """Takes audio from the ring, puts the hands to it and numbers the packets."""
 
     def __init__(
-        self, ring: AudioRing, blocks: BlockLog, *, sample_rate_hz: int, packet_samples: int,
+        self, ring: MusicRing, blocks: Blocks, *, sample_rate_hz: int, packet_samples: int,
         epoch: int,
     ) -> None:  # fmt: skip
         self.ring = ring

@@ -104,6 +104,11 @@ def host_of(request: Request, fallback: str) -> str:
     return host[0] if len(host) == 1 and _HOST.fullmatch(host[0]) else fallback
 
 
+def came_by_tls(request: Request) -> bool:
+    """True where a proxy in front of this server says so; it only changes what its client reads."""
+    return request.headers.get_all("X-Forwarded-Proto") == ["https"]
+
+
 def origin_allowed(request: Request, allowed: Collection[str]) -> bool:
     """True if the page that opens this WebSocket may do so.
 

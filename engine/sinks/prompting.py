@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.controls import Controls
 from engine.errors import ControlError
@@ -23,6 +23,7 @@ from engine.wire.requests import MAX_PROMPT_CHARS, MAX_PROMPTS, MAX_WEIGHT
 log = logging.getLogger(__name__)
 
 Reply = Callable[[Send], None]
+Heard = Callable[[tuple[AskedPrompt, ...], Floats | None], None]
 
 
 class Embedder(Protocol):
@@ -45,8 +46,12 @@ class Prompting:
         self._audio = [prompt.audio for prompt in present if prompt.audio is not None]
         self._waiting: tuple[SetPrompts, Reply, Callable[[int], Send]] | None = None
         self._task: asyncio.Task[None] | None = None
-        self.present = _as_asked(present)
+        self.present = as_asked(present)
         self.changes = 0
+        self.keep: Callable[[], None] = lambda: None
+        """Called after each change, before it is answered."""
+        self.heard: Heard = lambda _, __: None
+        """Told of prompts that a listener has set, and their place."""
 
     @property
     def recordings(self) -> int | None:
@@ -78,6 +83,12 @@ class Prompting:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._work())
 
+    def told(self, prompts: tuple[AskedPrompt, ...]) -> None:
+        """These are the prompts now, whoever set them; listeners are told soon."""
+        self.present = prompts
+        self.changes += 1
+        self.keep()
+
     async def close(self) -> None:
         """Drop what waits."""
         self._waiting = None
@@ -99,8 +110,8 @@ class Prompting:
                 reply(refuse(wanted, reason, "failed"))
             else:
                 revision = self._controls.set_prompt(vector)
-                self.present = wanted.prompts
-                self.changes += 1
+                self.told(wanted.prompts)
+                self.heard(wanted.prompts, vector)
                 reply(done(revision))
 
     def _embed(self, prompts: tuple[AskedPrompt, ...]) -> Floats | None:
@@ -113,11 +124,16 @@ class Prompting:
         return Prompt(text=None, audio=self._audio[asked.recording - 1], weight=asked.weight)
 
 
-def _as_asked(prompts: Sequence[Prompt]) -> tuple[AskedPrompt, ...]:
-    """Prompts as they travel, recordings numbered from 1."""
+def as_asked(prompts: Sequence[Prompt]) -> tuple[AskedPrompt, ...]:
+    """Prompts as they travel, recordings numbered from 1; `asked_of` reads their fields."""
     asked, recordings = [], 0
     for prompt in prompts:
         recordings += prompt.audio is not None
         number = None if prompt.audio is None else recordings
         asked.append(AskedPrompt(None if number else prompt.text, number, prompt.weight))
     return tuple(asked)
+
+
+def asked_of(said: Sequence[Mapping[str, Any]]) -> tuple[AskedPrompt, ...]:
+    """Prompts from the fields in which they travel."""
+    return tuple(AskedPrompt(one.get("text"), one.get("recording"), one["weight"]) for one in said)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Protocol
 
@@ -42,6 +43,14 @@ class EngineStatus(Protocol):
     @property
     def real_time_factor(self) -> float: ...
     @property
+    def lead_s(self) -> float: ...
+    @property
+    def margin_s(self) -> float: ...
+    @property
+    def spare_s(self) -> float: ...
+    @property
+    def begins_s(self) -> float: ...
+    @property
     def busy(self) -> bool: ...
     @property
     def steps(self) -> int: ...
@@ -55,23 +64,15 @@ class Report:
     def __init__(
         self, *, bundle: Bundle, version: str, controls: Controls, feed: Feed, audience: Audience,
         pacer: Pacer, chunk_samples: int, depth: int, packet_samples: int, token_required: bool,
-        prompting: Prompting,
+        prompting: Prompting, states: bool = False,
     ) -> None:  # fmt: skip
         manifest = bundle.manifest
         self.refused: Counter[str] = Counter()
         self.messages = 0
-        self._bundle = {
-            "name": manifest.name, "version": manifest.version, "hash": bundle.hash,
-            "licence": manifest.licence,
-        }  # fmt: skip
         self._rate_hz = manifest.audio.sample_rate_hz
         self._audio = {
             "sample_rate_hz": self._rate_hz, "channels": manifest.audio.channels,
             "packet_samples": packet_samples,
-        }  # fmt: skip
-        self._window = {
-            "chunk_samples": chunk_samples, "chunks": manifest.context.chunks,
-            "steps": manifest.ladder.steps, "depth": depth,
         }  # fmt: skip
         self._version = version
         self._controls = controls
@@ -80,6 +81,20 @@ class Report:
         self._pacer = pacer
         self._token_required = token_required
         self._prompting = prompting
+        self._states = states
+        self.take_up(bundle, chunk_samples, depth)
+
+    def take_up(self, bundle: Bundle, chunk_samples: int, depth: int) -> None:
+        """Another bundle of the same audio and controls plays from now on."""
+        manifest = bundle.manifest
+        self._bundle = {
+            "name": manifest.name, "version": manifest.version, "hash": bundle.hash,
+            "licence": manifest.licence,
+        }  # fmt: skip
+        self._window = {
+            "chunk_samples": chunk_samples, "chunks": manifest.context.chunks,
+            "steps": manifest.ladder.steps, "depth": depth,
+        }  # fmt: skip
 
     def hello(self) -> str:
         """The first message of a connection."""
@@ -89,19 +104,31 @@ class Report:
             epoch=self._feed.epoch,
             token_required=self._token_required,
             audio=self._audio,
+            codecs=self._audience.codecs,
+            opus=None if self._audience.opus is None else self._audience.opus.fields(),
             window=self._window,
             bundle=self._bundle,
             controls=self._control_list(),
             prompting=self._prompting.limits(),
+            states=self._states,
             revision=now.revision,
             position=self._feed.position,
         )
 
-    def start(self, codec: Codec, message_id: MessageId) -> str:
-        """The answer to a listener's hello: where its feed begins, and the present prompts."""
+    def start(
+        self, codec: Codec, message_id: MessageId, place: Mapping[str, object] | None = None
+    ) -> str:
+        """The answer to a listener's hello: where its feed begins, and the present prompts.
+
+        `place` is the session that it is in, None for the house's stream.
+        """
+        position = self._feed.position
+        if codec is Codec.OPUS and self._audience.opus is not None:
+            position = max(0, position - self._audience.opus.delay_samples)
         return encode(
-            "start", id=message_id, codec=codec.label, position=self._feed.position,
+            "start", id=message_id, codec=codec.label, position=position,
             sequence=self._feed.sequence, prompts=self._prompting.fields(),
+            epoch=self._feed.epoch, session=None if place is None else dict(place),
         )  # fmt: skip
 
     def state(self, status: EngineStatus) -> str:
@@ -122,6 +149,9 @@ class Report:
             tick_ms=round(1000 * status.last_tick_s, 2),
             budget_ms=round(1000 * status.budget_s, 2),
             real_time_factor=round(status.real_time_factor, 4),
+            lead_ms=round(1000 * status.lead_s, 1),
+            margin_ms=round(1000 * status.margin_s, 1),
+            spare_ms=round(1000 * status.spare_s, 1),
             steps=status.steps,
             deadline_misses=status.deadline_misses,
             holds=status.holds,
@@ -143,10 +173,12 @@ class Report:
             "token_required": self._token_required,
             "epoch": self._feed.epoch,
             "audio": self._audio,
+            "codecs": [codec.label for codec in self._audience.codecs],
             "window": self._window,
             "bundle": self._bundle,
             "controls": self._control_list(),
             "prompting": self._prompting.limits(),
+            "states": self._states,
             "listeners": self._audience.fed,
         }
 
@@ -154,7 +186,7 @@ class Report:
         """Why a listener would not hear music now; None if it would."""
         if not playing:
             return "no audio yet: the first block is being made"
-        if not self._feed.ring.fill_samples:
+        if self._feed.ring.dry:
             return "the ring is empty: the engine does not keep up"
         return None
 
@@ -168,6 +200,9 @@ class Report:
             "tick_seconds": status.last_tick_s,
             "tick_budget_seconds": status.budget_s,
             "real_time_factor": status.real_time_factor,
+            "lead_seconds": status.lead_s,
+            "margin_seconds": status.margin_s,
+            "spare_seconds": status.spare_s,
             "packets_total": self._feed.sequence,
             "packets_skipped_total": self._audience.skipped_packets,
             "late_restarts_total": self._pacer.restarts,

@@ -4,17 +4,22 @@
 const SUBPROTOCOL = "perpetuo.v1";
 const HEADER_BYTES = 40;
 const PCM_S16LE = 1;
+const OPUS = 3;
 const RETRY_FIRST_MS = 500;
 const RETRY_LONGEST_MS = 30_000;
 const SILENCE_MS = 12_000;
 const BAD_TOKEN = 4401;
+const FULL = 1013;
+const SESSION_ENDED = [4404, 4410];
 
-/** Header and samples (interleaved Float32Array) of one audio packet; null if it is none. */
+/** Header and samples (interleaved Float32Array) of one audio packet; null if it is none.
+ *  A packet of Opus has a `payload` in the place of the samples: see opus.js. */
 export function readPacket(buffer) {
   if (buffer.byteLength < HEADER_BYTES) return null;
   const view = new DataView(buffer);
   if (view.getUint16(0) !== 0x5050 || view.getUint8(2) !== 1) return null;
   const flags = view.getUint16(38, true);
+  const codec = view.getUint8(3);
   return {
     epoch: view.getUint32(4, true),
     sequence: view.getUint32(8, true),
@@ -26,7 +31,8 @@ export function readPacket(buffer) {
     channels: view.getUint16(36, true),
     filler: (flags & 1) !== 0,
     replay: (flags & 2) !== 0,
-    samples: readSamples(buffer, view.getUint8(3)),
+    payload: codec === OPUS ? new Uint8Array(buffer, HEADER_BYTES) : null,
+    samples: codec === OPUS ? null : readSamples(buffer, codec),
   };
 }
 
@@ -40,10 +46,17 @@ export function retryDelay(attempt, random = Math.random) {
   return random() * Math.min(RETRY_LONGEST_MS, RETRY_FIRST_MS * 2 ** attempt);
 }
 
+/** Where the feed is, by the page's address: `?session` conducts, `?session=NAME` listens along. */
+export function feedPath(search) {
+  const word = new URLSearchParams(search).get("session");
+  if (word === null) return "feed";
+  return word ? `session/${encodeURIComponent(word)}` : "session";
+}
+
 export class Feed {
   /** `on` holds functions: hello, packet, message, status(text, state). */
   constructor(url, on, { codec = "pcm_s16le", token = null } = {}) {
-    Object.assign(this, { url, on, codec, token });
+    Object.assign(this, { url, on, codec, token, first: url });
     this.attempt = 0;
     this.nextId = 1;
     this.asked = new Map();
@@ -109,10 +122,16 @@ export class Feed {
     }
     const message = JSON.parse(data);
     if (message.type === "hello") this.greet(message);
-    else if (message.type === "start") this.attempt = 0;
+    else if (message.type === "start") this.begin(message.session);
     else if (message.type === "ack") this.settle(message, "resolve", message);
     else if (message.type === "error") this.settle(message, "reject", Object.assign(new Error(message.message), { code: message.code }));
     this.on.message(message);
+  }
+
+  // After a lost connection the same session goes on.
+  begin(session) {
+    this.attempt = 0;
+    if (session) this.url = this.first.replace(/session.*$/, `session/${session.key ?? session.name}`);
   }
 
   greet(hello) {
@@ -132,9 +151,19 @@ export class Feed {
     this.asked.clear();
     if (!this.wanted) return;
     if (code === BAD_TOKEN) return this.on.status("token needed", "token");
+    if (SESSION_ENDED.includes(code)) {
+      if (this.url === this.first) return this.end("the session has ended");
+      this.url = this.first; // one's own: the next attempt begins another
+    }
     const delay = retryDelay(this.attempt++);
-    this.on.status(`reconnecting in ${(delay / 1000).toFixed(1)} s`, "waiting");
+    const why = code === FULL ? "no room, " : "";
+    this.on.status(`${why}reconnecting in ${(delay / 1000).toFixed(1)} s`, "waiting");
     this.retry = setTimeout(() => this.open(), delay);
+  }
+
+  end(why) {
+    this.wanted = false;
+    this.on.status(why, "idle");
   }
 
   // A feed that says nothing for 12 s is gone, whatever TCP believes.

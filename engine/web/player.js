@@ -1,13 +1,15 @@
 // The page: puts the feed, the player, the ring and the controls together.
 
 import { Board } from "./board.js";
-import { Feed } from "./feed.js";
+import { Feed, feedPath } from "./feed.js";
+import { OPUS_RATE, OpusDecoder, decodesOpus } from "./opus.js";
 import { Prompts } from "./prompts.js";
 import { Ring } from "./ring.js";
 import { Meter, Spectrogram } from "./scope.js";
 
 const element = (id) => document.getElementById(id);
 const DESCRIBE_MS = 4000;
+const PCM = "pcm_s16le";
 const SUPERSEDED = "superseded";
 const TRIM_SHOWN = 5e-4;
 const SILENT = { playing: false, position: null, peak: 0, rms: 0, underruns: 0, played: 0, fillMs: 0, targetMs: 0 };
@@ -25,6 +27,7 @@ class Page {
     this.reported = this.drawn = performance.now();
     this.received = 0;
     this.unheard = [];
+    this.codec = new URLSearchParams(location.search).get("codec") ?? PCM;
     this.token = new URLSearchParams(location.hash.slice(1)).get("token");
     element("start").addEventListener("click", () => this.toggle());
     element("token-form").addEventListener("submit", (event) => this.useToken(event));
@@ -38,9 +41,12 @@ class Page {
 
   async introduce() {
     const info = await (await fetch("info")).json();
-    element("bundle").textContent = `${info.bundle.name} ${info.bundle.version}`;
     this.ring.layout(info.window, info.audio.sample_rate_hz);
     this.board.build(info.controls, info.prompting);
+    const offered = info.codecs?.includes("opus") && (await decodesOpus(info.audio.channels));
+    if (this.codec === "opus" && !offered) this.codec = PCM;
+    const codec = this.codec === PCM ? "" : ` · ${this.codec}`;
+    element("bundle").textContent = `${info.bundle.name} ${info.bundle.version}${codec}`;
     this.info = info;
   }
 
@@ -59,17 +65,16 @@ class Page {
   async start() {
     if (!this.info) await (this.introduction = this.introduce());
     this.prepare(this.info.audio);
-    const url = new URL("feed", location.href);
+    const url = new URL(feedPath(location.search), location.href);
     url.protocol = url.protocol.replace("http", "ws");
     url.search = url.hash = "";
-    const codec = new URLSearchParams(location.search).get("codec") ?? "pcm_s16le";
     const on = {
       hello: (hello) => this.greet(hello),
-      packet: (packet) => this.hear(packet),
+      packet: (packet) => (packet.payload ? this.decoder.decode(packet) : this.hear(packet)),
       message: (message) => this.listen(message),
       status: (text, state) => this.status(text, state),
     };
-    this.feed = new Feed(url.href, on, { codec, token: this.token });
+    this.feed = new Feed(url.href, on, { codec: this.codec, token: this.token });
     this.feed.open();
     this.show(true);
   }
@@ -106,15 +111,20 @@ class Page {
     this.start();
   }
 
-  /** Player, analyser and speakers, made once for a format. */
+  /** Player, analyser and speakers, made once for a format; Opus is played at its own rate. */
   prepare({ sample_rate_hz: rate, channels }) {
-    const format = `${rate}/${channels}`;
+    const format = `${rate}/${channels}/${this.codec}`;
     if (this.format === format) return void this.context.resume();
     this.context?.close();
     this.format = format;
     this.rate = rate;
-    this.context = new AudioContext({ sampleRate: rate, latencyHint: "interactive" });
-    this.player = this.connect(this.context, rate, channels);
+    document.body.dataset.codec = this.codec;
+    const opus = this.codec === "opus";
+    const playedRate = opus ? OPUS_RATE : rate;
+    this.stretch = playedRate / rate;
+    this.decoder = new OpusDecoder((packet) => this.hear(packet));
+    this.context = new AudioContext({ sampleRate: playedRate, latencyHint: "interactive" });
+    this.player = this.connect(this.context, playedRate, opus ? Math.min(2, channels) : channels);
   }
 
   async connect(context, rate, channels) {
@@ -134,6 +144,7 @@ class Page {
   // ---- what the server says -----------------------------------------------------------------
 
   greet(hello) {
+    if (!hello.codecs.includes(this.codec)) this.codec = this.feed.codec = PCM;
     this.prepare(hello.audio);
     this.ring.layout(hello.window, this.rate);
     this.board.build(hello.controls, hello.prompting);
@@ -144,7 +155,9 @@ class Page {
     this.received++;
     this.ring.hear(packet);
     const node = await this.player;
-    node.port.postMessage(packet, [packet.samples.buffer]);
+    const position = Math.round(packet.position * this.stretch);
+    const frames = Math.round(packet.frames * this.stretch);
+    node.port.postMessage({ ...packet, payload: null, position, frames }, [packet.samples.buffer]);
   }
 
   listen(message) {
@@ -163,10 +176,10 @@ class Page {
 
   played(stats) {
     if (!this.running) return;
-    this.stats = stats;
+    this.stats = { ...stats, position: stats.position / this.stretch };
     this.reported = performance.now();
     this.meter.show(stats);
-    while (this.unheard.length && stats.position >= this.unheard[0].at) {
+    while (this.unheard.length && this.stats.position >= this.unheard[0].at) {
       const { name, asked } = this.unheard.shift();
       this.board.answer(`${name}: heard after ${((this.reported - asked) / 1000).toFixed(2)} s`);
     }
@@ -219,14 +232,15 @@ class Page {
     element("clock").textContent = position === null ? "" : clock(position / this.rate);
     element("now").textContent = this.ring.heard === null ? "" : this.ring.caption();
     const latency = stats.fillMs + 1000 * ((context?.baseLatency ?? 0) + (context?.outputLatency ?? 0));
-    const tight = state && state.tick_ms > state.budget_ms;
+    const slow = state && state.tick_ms > state.budget_ms;
+    const tight = state && state.deadline_misses && state.spare_ms <= 0;
     const trim = Math.abs(stats.trim ?? 0) > TRIM_SHOWN ? ` ${(100 * stats.trim).toFixed(2)} %` : "";
     return {
       buffer: `${stats.fillMs.toFixed(0)} / ${stats.targetMs.toFixed(0)} ms${trim}`,
       latency: `${latency.toFixed(0)} ms`,
       underruns: [`${stats.underruns}`, stats.underruns ? "warn" : ""],
-      "engine ahead": [state ? `${state.fill_ms.toFixed(0)} ms` : "–", state && state.fill_ms < 100 ? "bad" : ""],
-      "a chunk takes": [state ? `${state.tick_ms.toFixed(0)} of ${state.budget_ms.toFixed(0)} ms` : "–", tight ? "bad" : ""],
+      "begun early": [state ? `${state.lead_ms.toFixed(0)} ms, ${state.spare_ms.toFixed(0)} to spare` : "–", tight ? "bad" : ""],
+      "a chunk takes": [state ? `${state.tick_ms.toFixed(0)} of ${state.budget_ms.toFixed(0)} ms` : "–", slow ? "bad" : ""],
       "late, held": [state ? `${state.deadline_misses}, ${state.holds}` : "–", state?.deadline_misses ? "warn" : ""],
       packets: `${this.received}`,
       samples: `${stats.played}`,

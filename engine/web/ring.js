@@ -52,7 +52,7 @@ export class Ring {
     for (const [index, angle] of rungs) this.petal(index).aim = angle;
     const newest = Math.max(...rungs.map(([index]) => index), chunk.index);
     for (const index of this.petals.keys()) {
-      if (index <= newest - this.slots) this.petals.delete(index);
+      if (index <= newest - this.slots || index > newest) this.petals.delete(index);
     }
   }
 
@@ -73,12 +73,13 @@ export class Ring {
   }
 
   /** Take loudness and brightness of a packet's audio into the petals it belongs to. */
-  hear({ position, frames, channels, samples }) {
+  hear({ position, frames, samples }) {
+    const values = samples.length / frames; // of Opus more than channels: it is decoded to 48 kHz
     for (let frame = 0; frame < frames; frame++) {
       const place = this.place(position + frame);
       const petal = place === null ? null : this.petals.get(Math.floor(place));
       if (!petal) continue;
-      const value = samples[frame * channels];
+      const value = samples[Math.floor(frame * values)];
       const bin = Math.floor((place - Math.floor(place)) * BINS);
       petal.peaks[bin] = Math.max(petal.peaks[bin], Math.abs(value));
       petal.crossed += value * petal.sign < 0;

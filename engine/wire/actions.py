@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from engine.wire.messages import AskedPrompt, MessageId, TypedError, encode
 from engine.wire.packets import Codec
@@ -44,6 +45,15 @@ class SetPrompts:
 
 
 @dataclass(frozen=True)
+class KeepState:
+    """Save the musical state under this name, or restore it; answered in the same way."""
+
+    deed: Literal["save", "restore"]
+    state: str
+    id: MessageId
+
+
+@dataclass(frozen=True)
 class Close:
     """Close the connection with this code, `after_s` from now."""
 
@@ -52,19 +62,22 @@ class Close:
     after_s: float = 0.0
 
 
-Action = Send | Start | SetControl | SetPrompts | Close
+Action = Send | Start | SetControl | SetPrompts | KeepState | Close
+Change = SetControl | SetPrompts | KeepState
 
 
-def acknowledge(done: SetControl | SetPrompts, revision: int, heard_at: int) -> Send:
+def acknowledge(done: Change, revision: int, heard_at: int) -> Send:
     """Say that a change is `revision` and sounds from the sample `heard_at` on."""
-    if isinstance(done, SetControl):
-        fields = {"id": done.id, "name": done.name, "value": done.value}
-    else:
-        fields = {"id": done.id, "name": "prompts"}
+    fields: dict[str, Any] = {"id": done.id, "name": "prompts"}
+    match done:
+        case SetControl(name, value):
+            fields |= {"name": name, "value": value}
+        case KeepState(deed, state):
+            fields |= {"name": deed, "state": state}
     return Send(encode("ack", **fields, revision=revision, heard_at=heard_at))
 
 
-def refuse(done: SetControl | SetPrompts, reason: str, code: str | None = None) -> Send:
+def refuse(done: Change, reason: str, code: str | None = None) -> Send:
     """Say that the engine would not take a change, and why."""
-    usual = "bad_control" if isinstance(done, SetControl) else "bad_prompt"
-    return Send(TypedError(code or usual, reason, done.id).encode())
+    usual = {SetControl: "bad_control", SetPrompts: "bad_prompt", KeepState: "bad_state"}
+    return Send(TypedError(code or usual[type(done)], reason, done.id).encode())

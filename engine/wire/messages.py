@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.brief import SCALES, TONICS
-from engine.wire.packets import VERSION, Codec
+from engine.wire.packets import PCM_CODECS, VERSION, Codec
 
 MAX_MESSAGE_BYTES = 64 * 1024
 
@@ -62,6 +62,9 @@ def server_hello(
     prompting: Mapping[str, int] | None,
     revision: int,
     position: int,
+    codecs: Sequence[Codec] = PCM_CODECS,
+    opus: Mapping[str, int] | None = None,
+    states: bool = False,
 ) -> str:
     """The first message of a connection: what plays here and what can be asked of it."""
     return encode(
@@ -71,11 +74,13 @@ def server_hello(
         epoch=epoch,
         token_required=token_required,
         audio=dict(audio),
-        codecs=[codec.label for codec in Codec],
+        codecs=[codec.label for codec in codecs],
+        opus=None if opus is None else dict(opus),
         window=dict(window),
         bundle=dict(bundle),
         controls=[dict(control) for control in controls],
         prompting=None if prompting is None else dict(prompting),
+        states=states,
         revision=revision,
         position=position,
     )

@@ -11,6 +11,8 @@ out. docs/protocol.md tells the same protocol to the people at the other end.
     LISTENING  set       SetControl; the shell answers with
                          `acknowledge` or `refuse`                same
     LISTENING  prompts   SetPrompts, answered in the same way     same
+    LISTENING  save      KeepState, answered in the same way      same
+    LISTENING  restore   the same                                 same
     both       ping      pong                                     same
     both       unknown   nothing                                  same
     both       garbage   error malformed                          same
@@ -23,18 +25,26 @@ control and the newest prompts are kept for `poll` to set; everything else it se
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from engine.spec import ControlSpec
-from engine.wire.actions import Action, Close, Send, SetControl, SetPrompts, Start
+from engine.wire.actions import Action, Close, KeepState, Send, SetControl, SetPrompts, Start
 from engine.wire.limits import TokenBucket
 from engine.wire.messages import MAX_MESSAGE_BYTES, MessageId, TypedError, encode
-from engine.wire.packets import VERSION
-from engine.wire.requests import parse, read_codec, read_id, read_prompts, read_value, too_big
+from engine.wire.packets import PCM_CODECS, VERSION, Codec
+from engine.wire.requests import (
+    parse,
+    read_codec,
+    read_id,
+    read_prompts,
+    read_state,
+    read_value,
+    too_big,
+)
 
 SUBPROTOCOL = "perpetuo.v1"
 
@@ -72,16 +82,22 @@ class Session:
         recordings: int | None = None,
         token: str | None = None,
         limits: Limits | None = None,
+        codecs: Collection[Codec] = PCM_CODECS,
+        states: bool = False,
     ) -> None:
         """A connection opened at `opened_s` that may set `controls`, if it knows `token`.
 
         `recordings` is how many recordings a prompt may name; None where nothing takes prompts.
+        `codecs` are those that this server can feed it; `states` says whether it keeps musical
+        states.
         """
         self._opened_s = opened_s
         self._controls = controls
         self._recordings = recordings
         self._token = token
         self._limits = limits or Limits()
+        self._codecs = codecs
+        self._states = states
         self._state = _State.GREETING
         self._bucket = TokenBucket(self._limits.messages_hz, self._limits.burst)
         self._parked: dict[str | None, SetControl | SetPrompts] = {}  # None: the prompts
@@ -119,6 +135,8 @@ class Session:
                 return self._hello(fields, message_id)
             case "set" | "prompts":
                 return [self._change(fields, message_id)]
+            case "save" | "restore" as deed:
+                return [self._keep(deed, fields, message_id)]
             case "ping":
                 return [Send(encode("pong", id=message_id))]
             case _:
@@ -134,7 +152,7 @@ class Session:
         if fields.get("protocol", VERSION) != VERSION:
             wrong = TypedError("bad_version", f"this server speaks protocol {VERSION}", message_id)
             return [Send(wrong.encode()), self._close(CLOSE_BAD_VERSION, "unknown protocol")]
-        codec = read_codec(fields, message_id)
+        codec = read_codec(fields, self._codecs, message_id)
         self._state = _State.LISTENING
         return [Start(codec, message_id)]
 
@@ -146,6 +164,16 @@ class Session:
         if self._recordings is None:
             raise TypedError("no_prompting", "this bundle takes no prompts", message_id)
         return SetPrompts(read_prompts(fields, self._recordings, message_id), message_id)
+
+    def _keep(
+        self, deed: Literal["save", "restore"], fields: Mapping[str, Any], message_id: MessageId
+    ) -> KeepState:
+        if self._state is _State.GREETING:
+            raise TypedError("hello_first", "say hello before saving anything", message_id)
+        if not self._states:
+            cure = "this server keeps no states; it does with --states FOLDER"
+            raise TypedError("no_states", cure, message_id)
+        return KeepState(deed, read_state(fields, message_id), message_id)
 
     def _set_control(self, fields: Mapping[str, Any], message_id: MessageId) -> SetControl:
         name = fields.get("name")

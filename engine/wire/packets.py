@@ -1,11 +1,11 @@
-"""Binary audio packets of `perpetuo.v1`: a fixed header, then PCM.
+"""Binary audio packets of `perpetuo.v1`: a fixed header, then PCM or one Opus packet.
 
 The header is 40 bytes, little endian, so that a float32 payload stays aligned:
 
     offset  type  field
          0  2s    magic "PP"
          2  u8    protocol version, 1
-         3  u8    codec: 1 = pcm_s16le, 2 = pcm_f32le
+         3  u8    codec: 1 = pcm_s16le, 2 = pcm_f32le, 3 = opus
          4  u32   epoch: drawn anew at every start of the server
          8  u32   sequence: counts packets of the feed; a gap is audio that was skipped
         12  u32   samples in this packet (one sample = one instant, all channels)
@@ -15,6 +15,9 @@ The header is 40 bytes, little endian, so that a float32 payload stays aligned:
         32  u32   sample rate in Hz
         36  u16   channels
         38  u16   flags: 1 = holds filler (the engine was late), 2 = sent again to a late joiner
+
+Samples, position and rate of an Opus packet are those of the feed, too: what a decoder makes of it
+is the audio that begins at `position`, so the encoder's delay is none of a listener's business.
 """
 
 from __future__ import annotations
@@ -37,21 +40,28 @@ class Codec(IntEnum):
 
     PCM_S16LE = 1
     PCM_F32LE = 2
+    OPUS = 3
 
     @property
     def label(self) -> str:
-        """The codec's name on the wire, `pcm_s16le` or `pcm_f32le`."""
+        """The codec's name on the wire: `pcm_s16le`, `pcm_f32le` or `opus`."""
         return self.name.lower()
 
     @property
     def sample_bytes(self) -> int:
-        """Bytes of one value of one channel."""
+        """Bytes of one value of one channel; ValueError for Opus, which has none of its own."""
+        if self is Codec.OPUS:
+            raise ValueError("an Opus packet is as long as its audio asks for")
         return 2 if self is Codec.PCM_S16LE else 4
 
     @classmethod
     def from_label(cls, label: str) -> Codec:
         """The codec of that name; KeyError if there is none."""
         return cls[label.upper()]
+
+
+PCM_CODECS = (Codec.PCM_S16LE, Codec.PCM_F32LE)
+"""What every server speaks."""
 
 
 class Flag(IntFlag):
@@ -122,7 +132,10 @@ def encode_packet(header: PacketHeader, audio: NDArray[np.float32]) -> bytes:
 
 
 def decode_packet(data: bytes) -> tuple[PacketHeader, NDArray[np.float32]]:
-    """Header and samples float32[samples, channels]; ValueError where they disagree."""
+    """Header and samples float32[samples, channels] of a PCM packet.
+
+    ValueError where they disagree, and for Opus, which takes a decoder (`engine.opus`).
+    """
     header = PacketHeader.unpack(data)
     expected = header.samples * header.channels * header.codec.sample_bytes
     if len(data) - HEADER_BYTES != expected:

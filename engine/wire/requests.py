@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Any, NoReturn
 
 from engine.spec import ControlSpec
@@ -14,6 +15,7 @@ MAX_ID_CHARS = 64
 MAX_PROMPTS = 16
 MAX_PROMPT_CHARS = 1000
 MAX_WEIGHT = 100
+STATE_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 def too_big(message: str | bytes) -> bool:
@@ -46,13 +48,19 @@ def read_id(fields: Mapping[str, Any]) -> MessageId:
     raise TypedError("bad_id", f"an id is a whole number or a text of up to {MAX_ID_CHARS} signs")
 
 
-def read_codec(fields: Mapping[str, Any], message_id: MessageId) -> Codec:
-    """The codec a hello asks for, s16 if it names none; TypedError `bad_codec` if unknown."""
-    try:
-        return Codec.from_label(str(fields.get("codec", Codec.PCM_S16LE.label)))
-    except KeyError:
-        known = ", ".join(codec.label for codec in Codec)
-        raise TypedError("bad_codec", f"no such codec; there are {known}", message_id) from None
+def read_codec(
+    fields: Mapping[str, Any], codecs: Collection[Codec], message_id: MessageId
+) -> Codec:
+    """The codec a hello asks for, s16 if it names none; TypedError `bad_codec` if not offered."""
+    label = str(fields.get("codec", Codec.PCM_S16LE.label))
+    found = next((codec for codec in codecs if codec.label == label), None)
+    if found is not None:
+        return found
+    known = ", ".join(codec.label for codec in codecs)
+    wrong = "no such codec"
+    if label == Codec.OPUS.label:
+        wrong = "no Opus here (pip install 'perpetuo[opus]' where the server runs)"
+    raise TypedError("bad_codec", f"{wrong}; there are {known}", message_id)
 
 
 def read_value(
@@ -93,6 +101,15 @@ def read_prompts(
         )
     except ValueError as reason:
         raise TypedError("bad_prompt", str(reason), message_id) from None
+
+
+def read_state(fields: Mapping[str, Any], message_id: MessageId) -> str:
+    """The name of a musical state; TypedError `bad_state` for what cannot be one."""
+    name = fields.get("state")
+    if isinstance(name, str) and STATE_NAME.fullmatch(name):
+        return name
+    takes = "it takes 1 … 40 letters, digits, - and _"
+    raise TypedError("bad_state", f"state is {name!r:.60}, {takes}", message_id)
 
 
 def _read_prompt(prompt: object, place: str, recordings: int) -> AskedPrompt:

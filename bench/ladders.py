@@ -1,0 +1,145 @@
+"""`python -m bench.ladders`: what passes a chunk buy, and the schedule of their angles.
+
+The same held-out songs are continued with every number of steps by the linear and by the uniform
+schedule: the Fréchet distance between its anchors, and the compute it took, of one bundle in one
+run (compare MeLoDy, tables 2 and 4).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from tqdm import tqdm
+
+from bench import listening, machine
+from bench.frechet import CONTINUATION, HELD_OUT, SHUFFLED, Comparison
+from bench.markdown import Row, table
+from bench.material import HeldOut, held_out
+from bench.playing import Player
+from bench.report import plain, to_json
+from engine.angles import Table, schedule, uniform
+from engine.backends import BACKENDS, open_backend
+from engine.backends.standin import bundle as standin_bundle
+from engine.bundle import Bundle, default_bundle_path
+from engine.cli import Parser
+from engine.errors import PerpetuoError
+
+PROMPT_S, TRUTH_S = 8.0, 16.0
+STEPS = (2, 4, 5, 10, 20)
+SCHEDULES: dict[str, Callable[[int], Table]] = {"linear": schedule, "uniform": uniform}
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One ladder: how far its music is from held-out music, and compute s per audio s."""
+
+    steps: int
+    schedule: str
+    found: Comparison
+    real_time_factor: float
+
+    @property
+    def row(self) -> Row:
+        """Of the table."""
+        f = self.found
+        distance = f.distances[CONTINUATION]
+        return (
+            f"{self.steps}, {self.schedule}", distance, f.ratio, f.ratio_error,
+            self.real_time_factor,
+        )  # fmt: skip
+
+
+def measure(player: Player, material: HeldOut, steps: int, name: str, guidance: float) -> Rung:
+    """Continue every prompted song by one ladder."""
+    songs, continued, wanted = material.prompted, [], {"steps": float(steps)}
+    if guidance:
+        wanted["guidance"] = guidance
+    began_s = perf_counter()
+    for seed, song in enumerate(songs):
+        made = player.play(song.prompt, TRUTH_S, seed, None, wanted, SCHEDULES[name])
+        continued.append(made)
+    spent_s = perf_counter() - began_s
+    truths = [song.truth for song in songs]
+    sides = listening.sides(material.reference, songs, continued, truths, player.rate_hz)
+    return Rung(steps, name, sides.comparison(), spent_s / (TRUTH_S * len(songs)))
+
+
+def page(report: dict[str, Any], rungs: Sequence[Rung]) -> str:
+    """The report in Markdown."""
+    one = rungs[0].found
+    held, shuffled = (one.distances[side] for side in (HELD_OUT, SHUFFLED))
+    bundle = report["bundle"]
+    head = ("steps, schedule", "Fréchet distance", "ratio", "±", "real-time factor")
+    return "\n\n".join([
+        f"# Ladders of bundle {bundle['name']} ({bundle['hash'][:12]}), revision "
+        f"{report['revision']}, backend {report['backend']}",
+        f"{one.songs} songs a side, {one.clips} clips; held-out music {held:.3g}, shuffled in "
+        f"50 ms pieces {shuffled:.3g}.",
+        table(head, [rung.row for rung in rungs]),
+    ]) + "\n"  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    shaped = Parser(prog="python -m bench.ladders", description=__doc__)
+    shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
+    shaped.add_argument("--backend", choices=BACKENDS, default="auto")
+    shaped.add_argument("--data", type=Path, required=True, help="prepared folder")
+    shaped.add_argument("--split", choices=("valid", "all"), default="valid")
+    shaped.add_argument("--out", type=Path, default=Path("runs/ladders"))
+    shaped.add_argument("--steps", type=int, nargs="+", default=list(STEPS))
+    shaped.add_argument("--schedules", nargs="+", choices=SCHEDULES, default=list(SCHEDULES))
+    shaped.add_argument("--guidance", type=float, default=0.0, help="default: the bundle's")
+    shaped.add_argument("--songs", type=int, default=24, help="a side")
+    shaped.add_argument("--threads", type=int, default=1, help="of the backend")
+    return shaped
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the report; 0, or the error's code."""
+    try:
+        return _report(parser().parse_args(argv))
+    except PerpetuoError as error:
+        print(f"ladders: {error}", file=sys.stderr)
+        return error.exit_code
+    except (ValueError, OSError) as error:
+        print(f"ladders: {error}", file=sys.stderr)
+        return 2
+
+
+def _report(options: argparse.Namespace) -> int:
+    standin = options.backend == "standin"
+    bundle = standin_bundle() if standin else Bundle.open(options.bundle)
+    backend = open_backend(options.backend, bundle, threads=options.threads)
+    player = Player(bundle, backend)
+    material = held_out(
+        options.data, options.split, options.songs, PROMPT_S, TRUTH_S, player.rate_hz
+    )
+    ladders = [(steps, name) for name in options.schedules for steps in options.steps]
+    rungs = [
+        measure(player, material, steps, name, options.guidance)
+        for steps, name in tqdm(ladders, unit="ladder", disable=None)
+    ]
+    report = {
+        "benchmark": "ladders",
+        "revision": machine.revision(),
+        "bundle": {"name": bundle.manifest.name, "hash": bundle.hash},
+        "backend": backend.name,
+        "ladders": plain(rungs),
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "ladders.json").write_text(to_json(report, 1) + "\n", encoding="utf-8")
+    text = page(report, rungs)
+    (options.out / "ladders.md").write_text(text, encoding="utf-8")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

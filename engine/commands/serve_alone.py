@@ -1,0 +1,126 @@
+"""`perpetuo serve` in one process: engine, feed, and what a performer has around them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+
+from engine.commands import version
+from engine.commands.serve_feed import config_of, signalled
+from engine.commands.sessions import open_pool, opener
+from engine.commands.stage import Stage, stage
+from engine.commands.status import EVERY_S, StatusLine, describe
+from engine.commands.stream import SWITCH_S, Stream, open_stream
+from engine.generator import Block
+from engine.runner import Runner
+from engine.session import Floats
+from engine.sinks.feed import BlockLog
+from engine.sinks.sessions import Sessions
+from engine.sinks.websocket import FeedServer
+
+Monitor = Callable[[Floats], None]
+
+
+def serve_alone(given: Namespace) -> int:
+    """Serve until Ctrl-C; NetworkError where the port or the certificate cannot be used."""
+    sys.setswitchinterval(SWITCH_S)
+    stream = open_stream(given)
+    if given.device is None:
+        return _serve(stream, given, None)
+    from engine.sinks.device import DeviceSink
+
+    audio, controls = stream.bundle.manifest.audio, stream.controls
+    with DeviceSink(audio, given.device, channels=given.channels, controls=controls) as device:
+        return _serve(stream, given, device.play)
+
+
+def _serve(stream: Stream, given: Namespace, monitor: Monitor | None) -> int:
+    """Serve until a signal comes, or the screen is left, and return the exit code."""
+    with stage(given, stream) as beside:
+        if given.screen:
+            from engine.commands.screen import beside_screen
+
+            return beside_screen(
+                lambda asked: _serve_beside(beside, given, monitor, asked),
+                lambda over: beside.show(lambda: "", over),
+            )
+        return asyncio.run(_serve_beside(beside, given, monitor))
+
+
+async def _serve_beside(
+    beside: Stage, given: Namespace, monitor: Monitor | None,
+    asked: asyncio.Future[int] | None = None,
+) -> int:  # fmt: skip
+    """`asked` is the exit code that ends it; without it, that of a signal."""
+    blocks, stream = BlockLog(), beside.stream
+    generator = stream.generator
+
+    def note(block: Block) -> None:
+        blocks.note(block)
+        beside.note(block)
+
+    def sent(audio: Floats) -> None:
+        beside.heard(audio)
+        if monitor is not None:
+            monitor(audio)
+
+    pool = open_pool(given, stream) if given.sessions else None
+    if pool is not None:
+        runner = pool.seat(stream.controls, on_block=note, make=lambda: generator)
+    else:
+        runner = Runner(
+            generator, stream.controls, ring_s=given.ring, on_block=note, spare=stream.spare,
+            prompts=stream.prompts, margin_s=given.margin,
+        )  # fmt: skip
+    config = config_of(given)
+    server = FeedServer(
+        config, ring=runner.ring, blocks=blocks, controls=stream.controls,
+        status=runner.status, bundle=stream.bundle, version=version(),
+        chunk_samples=generator.chunk_samples, depth=generator.ladder.depth, monitor=sent,
+        prompts=stream.prompts, prompted=stream.prompted, start_anew=runner.start_anew,
+        keeper=beside.keeper,
+        sessions=Sessions(opener(pool, stream), given.sessions, config) if pool else None,
+    )  # fmt: skip
+    asked = asked or signalled()
+    beside.share(server.prompting)
+    await server.start()
+    runner.start()
+    beside.start(runner)
+    line = f"perpetuo plays at {server.url} (Ctrl-C ends it)"
+    if given.screen:
+        beside.tell(line)
+    else:
+        print(line, flush=True)
+    telling = asyncio.create_task(_tell(runner, stream, shown=not given.screen))
+    feeding = asyncio.create_task(server.run())
+    try:
+        asked.add_done_callback(lambda _: feeding.cancel())
+        with suppress(asyncio.CancelledError):
+            await feeding  # raises what ended the feed, if it was not the signal
+    finally:
+        telling.cancel()
+        await server.close()
+        if pool is not None:
+            pool.close()
+        else:
+            runner.stop()
+    return asked.result() if asked.done() else 0
+
+
+async def _tell(runner: Runner, stream: Stream, *, shown: bool) -> None:
+    """Keep the status line up to date, if it is `shown`."""
+    if not shown:
+        return
+    line, began_s = StatusLine(), monotonic()
+    try:
+        while True:
+            played_s = monotonic() - began_s
+            rate_hz = stream.bundle.manifest.audio.sample_rate_hz
+            line.show(describe(runner.status(), rate_hz, played_s))
+            await asyncio.sleep(EVERY_S)
+    finally:
+        line.close()

@@ -1,0 +1,75 @@
+"""What is on the performer's screen. Pure."""
+
+# ruff: noqa: D102 – the fields of Music are explained in RunnerStatus
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.window import Rungs
+
+
+class Music(Protocol):
+    """What is shown of the runner; `engine.runner.RunnerStatus` is one."""
+
+    @property
+    def fill_samples(self) -> int: ...
+    @property
+    def deadline_misses(self) -> int: ...
+    @property
+    def holds(self) -> int: ...
+    @property
+    def replaced_blocks(self) -> int: ...
+    @property
+    def last_tick_s(self) -> float: ...
+    @property
+    def budget_s(self) -> float: ...
+    @property
+    def real_time_factor(self) -> float: ...
+    @property
+    def lead_s(self) -> float: ...
+    @property
+    def spare_s(self) -> float: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def rungs(self) -> Rungs: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fader:
+    """A control as it stands: its name, its value in words, its place 0 … 1, None where free."""
+
+    name: str
+    kind: str
+    shown: str
+    place: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything on the screen."""
+
+    title: str
+    played_s: float
+    bar: int
+    beat: int  # of the bar, from 1
+    bpm: float
+    unit: str
+    music: Music
+    fill_s: float
+    ring_s: float  # the most that is kept ahead
+    underruns: int
+    revision: int
+    sounding: int  # the revision of the ideas that sound
+    heard_at_s: float | None  # where the newest ideas begin to sound; None: not made yet
+    chunk: int | None  # that sounds
+    prompts: tuple[tuple[str, float], ...] | None  # None: known to somebody else
+    faders: tuple[Fader, ...]
+    scenes: tuple[str, ...]
+    scene: str
+    states: tuple[str, ...]
+    recording: str
+    device: str
+    lines: tuple[str, ...]

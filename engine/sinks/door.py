@@ -1,0 +1,182 @@
+"""The door of the feed: who comes in at once, and what the others are told.
+
+A handshake costs about half a millisecond of the event loop that also sends the music, so a crowd
+that comes at once could keep it from its work. The loop takes in a few connections a turn, and
+only so many a second: what comes beyond them is told in plain HTTP, without a handshake, to come
+back later. That costs some microseconds, and those who are connected hear nothing of it.
+
+    porter = Porter(places=200, full=lambda: False, refused=print)
+    doors = await open_doors("127.0.0.1", 8765, porter)   # OSError where that is impossible
+    servers = [await serve(handler, sock=door, backlog=BACKLOG) for door in doors]
+    porter.close()
+
+It works where the event loop calls `accept` itself, as asyncio's selectors do; elsewhere everybody
+comes in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+from engine.wire.limits import TokenBucket
+
+BACKLOG = 1024
+"""Connections that wait in the kernel; it sends those beyond them away to try again in a second."""
+
+TURN = 16
+"""At most so many connections are looked at in one turn of the loop."""
+
+RATE_HZ, SPARE = 250.0, 50
+"""So many come in a second; at once, so many more than there are places: pages ask for files."""
+
+FULL_RATE_HZ, FULL_BURST = 50.0, 50
+"""The same where all places are taken, for /livez and its like."""
+
+ROOM = 256
+"""So many who must go are waited for, until they have asked; the oldest go first."""
+
+PATIENCE_S = 1.0
+SWEEP_S = 0.02
+SEND_BUFFER_BYTES = 32 * 1024
+RECEIVE_BUFFER_BYTES = 16 * 1024
+"""Small kernel buffers: a slow listener shows at once, and a flood comes in small pieces."""
+
+RETRY_S = 5
+_WORDS = b"too many come at once; try again later\n"
+REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\n"
+    b"Retry-After: %d\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n"
+    b"Content-Length: %d\r\n"
+    b"Cache-Control: no-cache\r\n"
+    b"Connection: close\r\n\r\n%s"
+) % (RETRY_S, len(_WORDS), _WORDS)
+
+
+class Porter:
+    """Lets in as many as can be dealt with; refuses the others. Of one event loop."""
+
+    def __init__(
+        self, places: int, full: Callable[[], bool], refused: Callable[[str], None],
+        encrypted: bool = False,
+    ) -> None:  # fmt: skip
+        """`full` tells that all places are taken; `refused` is told why somebody had to go.
+
+        Where the door is `encrypted` nothing can be said to who has not come in: it is closed.
+        """
+        self._usual = TokenBucket(RATE_HZ, places + SPARE)
+        self._when_full = TokenBucket(FULL_RATE_HZ, FULL_BURST)
+        self._full = full
+        self._refused = refused
+        self._encrypted = encrypted
+        self._waiting: deque[tuple[float, socket.socket]] = deque()
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def admits(self, visitor: socket.socket) -> bool:
+        """True if it may come in; otherwise it is dealt with."""
+        now_s, full = monotonic(), self._full()
+        if (self._when_full if full else self._usual).take(now_s):
+            return True
+        self._refused("full" if full else "busy")
+        visitor.setblocking(False)
+        if self._encrypted:
+            visitor.close()
+        elif not _answered(visitor):
+            self._have_wait(visitor, now_s + PATIENCE_S)
+        return False
+
+    def close(self) -> None:
+        """Send away who still waits."""
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        while self._waiting:
+            _dismiss(self._waiting.popleft()[1])
+
+    def _have_wait(self, visitor: socket.socket, until_s: float) -> None:
+        """An answer that comes before the question is lost on some; so wait for the question."""
+        if len(self._waiting) >= ROOM:
+            _dismiss(self._waiting.popleft()[1])
+        self._waiting.append((until_s, visitor))
+        if self._sweeping is None:
+            self._sweep_soon()
+
+    def _sweep_soon(self) -> None:
+        self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
+
+    def _sweep(self) -> None:
+        """Answer those who have asked meanwhile, and those who never did."""
+        now_s = monotonic()
+        for _ in range(len(self._waiting)):
+            until_s, visitor = self._waiting.popleft()
+            if _answered(visitor):
+                continue
+            if now_s < until_s:
+                self._waiting.append((until_s, visitor))
+            else:
+                _dismiss(visitor)
+        self._sweeping = None
+        if self._waiting:
+            self._sweep_soon()
+
+
+class Door(socket.socket):
+    """A listening socket whose `accept` passes on only whom the porter admits."""
+
+    porter: Porter
+    _looked_at = 0
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """As of any socket that does not block; BlockingIOError when it is the loop's turn."""
+        while self._looked_at < TURN:
+            self._looked_at += 1
+            try:
+                visitor, address = super().accept()
+            except BlockingIOError:
+                break
+            if self.porter.admits(visitor):
+                return visitor, address
+        self._looked_at = 0
+        raise BlockingIOError
+
+
+async def open_doors(host: str, port: int, porter: Porter) -> list[Door]:
+    """A door at each address that the host has, bound, not yet listening; else OSError."""
+    loop = asyncio.get_running_loop()
+    bound = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+    doors = [Door(fileno=listening.dup().detach()) for listening in bound.sockets]
+    bound.close()
+    for door in doors:
+        door.porter = porter
+        door.setblocking(False)
+        # accepted connections inherit these
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    return doors
+
+
+def _answered(visitor: socket.socket) -> bool:
+    """True if it is done with: it has asked and was answered, or it has gone."""
+    try:
+        if visitor.recv(RECEIVE_BUFFER_BYTES):
+            _dismiss(visitor)
+        else:
+            visitor.close()
+    except BlockingIOError:
+        return False
+    except OSError:
+        visitor.close()
+    return True
+
+
+def _dismiss(visitor: socket.socket) -> None:
+    """Tell it to come back later, and hang up."""
+    with suppress(OSError):
+        visitor.send(REFUSAL)
+        visitor.shutdown(socket.SHUT_WR)
+    visitor.close()
