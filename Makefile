@@ -149,7 +149,7 @@ train-distilled: $(TRAIN) ## distil the velocity network: five passes, guidance 
 
 export: $(TRAIN) ## write the bundle and compare it with torch
 	$(BIN)/python -m export --autoencoder $(RUNS)/autoencoder \
-		--velocity $(RUNS)/$(if $(DATA),velocity,distilled --steps 5 --guidance 1 --pull 1.6) \
+		--velocity $(RUNS)/$(if $(DATA),velocity,distilled --steps 5 --guidance 1) \
 		$(PROMPTED) --out $(BUNDLE) \
 		$(if $(DATA),--trained-on 'a folder of recordings') $(ARGS)
 

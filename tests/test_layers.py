@@ -83,7 +83,9 @@ def test_the_engine_imports_only_what_its_base_dependencies_bring() -> None:
     foreign = set(imported_by("engine")) - set(sys.stdlib_module_names) - {"engine"}
     ports = distributions(PROJECT["project"]["optional-dependencies"]["rig"])
     assert ports == RIG
-    assert foreign - base - ports == {"onnxruntime"}  # of the extras cpu and gpu
+    opus = distributions(PROJECT["project"]["optional-dependencies"]["opus"])
+    assert opus == {"av"}
+    assert foreign - base - ports - opus == {"onnxruntime"}  # of the extras cpu and gpu
 
 
 def test_one_runtime_or_the_other() -> None:

@@ -4,6 +4,7 @@ import pytest
 from engine.backends import standin
 from engine.backends.parrot import CONTEXT, LAYERS, VOCABULARY, WIDTH, Parrot
 from engine.brief import brief_size
+from engine.clock import CLOCK_SIZE
 
 BRIEF = brief_size(16)
 
@@ -18,6 +19,7 @@ def language_feeds(tokens: int = 1) -> dict[str, np.ndarray]:
     return {
         "tokens": rng.integers(0, VOCABULARY, (1, tokens)),
         "brief": rng.standard_normal((1, BRIEF)).astype(np.float32) * 0.1,
+        "clock": rng.standard_normal((1, tokens, CLOCK_SIZE)).astype(np.float32),
         "position": np.array([5], np.int64),
         "filled": (np.arange(CONTEXT) % 3 > 0).astype(np.float32)[None],
         "prefix": rng.standard_normal((1, LAYERS, 12, WIDTH)).astype(np.float32),
@@ -56,7 +58,7 @@ def test_every_graph_gives_what_the_manifest_promises() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["tokens", "brief", "position", "filled", "prefix", "past_0", "past_1"]
+    "name", ["tokens", "brief", "clock", "position", "filled", "prefix", "past_0", "past_1"]
 )
 def test_the_language_model_depends_on_everything(parrot: Parrot, name: str) -> None:
     feeds = language_feeds()

@@ -53,7 +53,7 @@ class Parrot:
         self._tokens = rng.standard_normal((VOCABULARY + 1, WIDTH))
         self._brief = rng.standard_normal((brief_size(EMBEDDING), WIDTH))
         self._out = rng.standard_normal((WIDTH, VOCABULARY))
-        self._clock = rng.standard_normal((CLOCK_SIZE, WIDTH))
+        self._clock = 0.2 * rng.standard_normal((CLOCK_SIZE, WIDTH))
         self._evidence = np.zeros((VOCABULARY + 1, EVIDENCE_SIZE))
         self._evidence[:, :SIXTEENTHS] = np.eye(SIXTEENTHS)[np.arange(VOCABULARY + 1) % SIXTEENTHS]
         self.graphs: Mapping[str, Callable[[Feeds], Outputs]] = {

@@ -139,11 +139,8 @@ class Watcher:
         silent_s = self._patience.silent_s(monotonic(), signs)
         for child, beat_s in beats.items():
             late = silent_s[child.pid] > (STALE_S if beat_s else BEGIN_S)
-            if (
-                late
-                and child.ended() is None
-                and (child is not self._feed or self._house.engine.value)
-            ):
+            waits = child is self._feed and not self._house.engine.value  # for the first engine
+            if late and not waits and child.ended() is None:
                 child.kill()
 
     def _beat_of(self, engine: Child) -> float:

@@ -6,8 +6,7 @@ only so many a second: what comes beyond them is told in plain HTTP, without a h
 back later. That costs some microseconds, and those who are connected hear nothing of it.
 
     porter = Porter(places=200, full=lambda: False, refused=print)
-    doors = await open_doors("127.0.0.1", 8765, porter)   # OSError where that is impossible
-    servers = [await serve(handler, sock=door, backlog=BACKLOG) for door in doors]
+    servers = await serve_at_doors(handle, config, porter)   # NetworkError if that is impossible
     porter.close()
 
 It works where the event loop calls `accept` itself, as asyncio's selectors do; elsewhere everybody
@@ -19,11 +18,15 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from engine.errors import NetworkError
+from engine.sinks.config import ServeConfig, tls_context
 from engine.wire.limits import TokenBucket
 
 BACKLOG = 1024
@@ -143,6 +146,28 @@ class Door(socket.socket):
                 return visitor, address
         self._looked_at = 0
         raise BlockingIOError
+
+
+async def serve_at_doors(
+    handle: Callable[[ServerConnection], Awaitable[None]], config: ServeConfig, porter: Porter,
+    **options: Any,
+) -> list[Server]:  # fmt: skip
+    """A server at each address of the host; NetworkError says in a line why that is impossible.
+
+    `options` are those of `websockets.serve`.
+    """
+    tls = tls_context(config)
+    try:
+        doors = await open_doors(config.host, config.port, porter)
+        return [
+            await serve(handle, sock=door, backlog=BACKLOG, ssl=tls, **options) for door in doors
+        ]
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise NetworkError(
+            f"cannot listen on {config.host}:{config.port}: {reason}; "
+            "choose another --host or --port"
+        ) from None
 
 
 async def open_doors(host: str, port: int, porter: Porter) -> list[Door]:

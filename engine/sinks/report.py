@@ -76,6 +76,10 @@ class Report:
         }  # fmt: skip
         self._version = version
         self._controls = controls
+        self._specs = {  # once, not for every listener
+            name: asdict(spec) | {"choices": CHOICES.get(name)}
+            for name, spec in controls.specs.items()
+        }
         self._feed = feed
         self._audience = audience
         self._pacer = pacer
@@ -222,11 +226,7 @@ class Report:
 
     def _control_list(self) -> list[dict[str, object]]:
         values = self._controls.snapshot().values
-        specs = self._controls.specs.items()
-        return [
-            asdict(spec) | {"choices": CHOICES.get(name), "value": values[name]}
-            for name, spec in specs
-        ]
+        return [said | {"value": values[name]} for name, said in self._specs.items()]
 
     def _ms(self, samples: int) -> float:
         return round(1000 * samples / self._rate_hz, 1)

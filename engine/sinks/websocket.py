@@ -26,23 +26,22 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
-from ssl import SSLContext
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection
 from websockets.exceptions import ConnectionClosed, NegotiationError
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from engine.bundle import Bundle
 from engine.controls import Controls
-from engine.errors import ControlError, NetworkError
+from engine.errors import ControlError
 from engine.prompts import Prompt
 from engine.session import Floats
 from engine.sinks.audience import Audience, Listener
-from engine.sinks.config import ServeConfig, reachable, tls_context
-from engine.sinks.door import BACKLOG, RETRY_S, Door, Porter, open_doors
+from engine.sinks.config import ServeConfig, reachable
+from engine.sinks.door import RETRY_S, Porter, serve_at_doors
 from engine.sinks.feed import Blocks, Feed, MusicRing, Pacer
 from engine.sinks.http import (
     TEXT_TYPE,
@@ -172,27 +171,15 @@ class FeedServer:
     async def start(self) -> None:
         """Listen and feed; NetworkError says in a line why that is impossible."""
         config = self._config
-        try:
-            for door in await open_doors(config.host, config.port, self._porter):
-                self._servers.append(await self._serve_at(door, tls_context(config)))
-        except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise NetworkError(
-                f"cannot listen on {config.host}:{config.port}: {reason}; "
-                "choose another --host or --port"
-            ) from None
-        self.begin()
-
-    async def _serve_at(self, door: Door, tls: SSLContext | None) -> Server:
-        config = self._config
-        return await serve(
-            self._listen_to, sock=door, backlog=BACKLOG, ssl=tls,
+        self._servers = await serve_at_doors(
+            self._listen_to, config, self._porter,
             process_request=self._answer, subprotocols=[Subprotocol(SUBPROTOCOL)],
             select_subprotocol=_choose_subprotocol,
             compression=None, server_header=None, max_size=MAX_MESSAGE_BYTES,
             ping_interval=config.ping_s, ping_timeout=config.pong_s,
             close_timeout=config.close_s, logger=log,
         )  # fmt: skip
+        self.begin()
 
     def begin(self) -> None:
         """Feed those who are there."""

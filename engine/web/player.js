@@ -239,7 +239,7 @@ class Page {
       buffer: `${stats.fillMs.toFixed(0)} / ${stats.targetMs.toFixed(0)} ms${trim}`,
       latency: `${latency.toFixed(0)} ms`,
       underruns: [`${stats.underruns}`, stats.underruns ? "warn" : ""],
-      "begun early": [state ? `${state.lead_ms.toFixed(0)} ms, ${state.spare_ms.toFixed(0)} to spare` : "–", tight ? "bad" : ""],
+      "begun early": [state ? `${state.lead_ms.toFixed(0)} / ${state.spare_ms.toFixed(0)} ms` : "–", tight ? "bad" : ""],
       "a chunk takes": [state ? `${state.tick_ms.toFixed(0)} of ${state.budget_ms.toFixed(0)} ms` : "–", slow ? "bad" : ""],
       "late, held": [state ? `${state.deadline_misses}, ${state.holds}` : "–", state?.deadline_misses ? "warn" : ""],
       packets: `${this.received}`,
