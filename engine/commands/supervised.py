@@ -14,6 +14,7 @@ import os
 import signal
 import time
 from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -41,6 +42,9 @@ SPARE_S = 10.0
 """After so long with music an engine is loaded that waits, or tried again."""
 
 END_S = 4.0
+SIGNALLED = 128
+"""Added to the number of the signal that ended it."""
+
 TELL_S = 1.0
 
 Role = Literal["engine", "feed"]
@@ -56,7 +60,11 @@ def supervise(given: Namespace) -> int:
 
         given.device = find_device(given.device)
         check_channels(given.device, given.channels)
-    watcher = Watcher(given)
+    asked: list[int] = []
+    # Noted, not raised: an exception within Popen.poll would leave its lock held for ever.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda got, _: asked.append(got))
+    watcher = Watcher(given, asked)
     signal.signal(signal.SIGUSR1, lambda *_: watcher.ask_for_swap())
     try:
         return watcher.watch()
@@ -67,8 +75,9 @@ def supervise(given: Namespace) -> int:
 class Watcher:
     """Starts, watches and replaces the two; `watch` returns when that has become vain."""
 
-    def __init__(self, given: Namespace) -> None:
-        self._given = given
+    def __init__(self, given: Namespace, asked: Sequence[int]) -> None:
+        """`asked` holds the signals that came: the first of them ends it."""
+        self._given, self._asked = given, asked
         self._house = House.made()
         self._areas = [Area.made() for _ in range(AREAS)]
         self._ends = [pipe_ends() for _ in range(AREAS)]
@@ -91,12 +100,13 @@ class Watcher:
         self._swap_asked = True
 
     def watch(self) -> int:
-        """Until one of them cannot be started again: then what to exit with."""
-        while True:
+        """Until a signal comes, or one of them cannot be started again: then what to exit with."""
+        while not self._asked:
             if (code := self._look()) is not None:
                 return code
             self._tell()
             time.sleep(LOOK_S)
+        return SIGNALLED + self._asked[0]
 
     def end(self) -> None:
         """End all of them: the feed first, so that it can say goodbye while there is music."""
