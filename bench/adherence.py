@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from bench import machine
 from bench.asks import Ask, asks
+from bench.command import answered, bundle_options, opened
 from bench.ear import Judge, load_judge
 from bench.judge import truth_of
 from bench.markdown import Row, table
@@ -31,11 +32,7 @@ from bench.report import plain, to_json
 from bench.scene import Scene, composed, heard
 from bench.spectra import Array, mono
 from bench.steering import Steerer
-from engine.backends import BACKENDS, open_backend
-from engine.backends.standin import bundle as standin_bundle
-from engine.bundle import Bundle, default_bundle_path
-from engine.cli import Parser
-from engine.errors import ControlError, PerpetuoError
+from engine.errors import ControlError
 from model.corpus.dataset import Entry, Songs
 from model.corpus.labels import frame_labels
 
@@ -132,9 +129,7 @@ def _row(name: str, found: dict[str, Any]) -> Row:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    shaped = Parser(prog="python -m bench.adherence", description=__doc__)
-    shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
-    shaped.add_argument("--backend", choices=BACKENDS, default="auto")
+    shaped = bundle_options("adherence", __doc__)
     shaped.add_argument("--judge", type=Path, required=True, help="run folder of bench.judge")
     shaped.add_argument("--data", type=Path, required=True, help="prepared folder")
     shaped.add_argument("--corpus", type=Path, required=True, help="folder with its songs' truth")
@@ -143,26 +138,16 @@ def parser() -> argparse.ArgumentParser:
     shaped.add_argument("--stretches", type=int, default=3, help="of every held-out song")
     shaped.add_argument("--only", nargs="*", help="groups whose names begin so; default all")
     shaped.add_argument("--sounds", action="store_true", help="keep what was played")
-    shaped.add_argument("--threads", type=int, default=1, help="of the backend")
     return shaped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the report; 0, or the error's code."""
-    try:
-        return _report(parser().parse_args(argv))
-    except PerpetuoError as error:
-        print(f"adherence: {error}", file=sys.stderr)
-        return error.exit_code
-    except (ValueError, OSError) as error:
-        print(f"adherence: {error}", file=sys.stderr)
-        return 2
+    return answered("adherence", lambda: _report(parser().parse_args(argv)))
 
 
 def _report(options: argparse.Namespace) -> int:
-    standin = options.backend == "standin"
-    bundle = standin_bundle(prompting=True) if standin else Bundle.open(options.bundle)
-    backend = open_backend(options.backend, bundle, threads=options.threads)
+    bundle, backend = opened(options, prompting=True)
     judge, songs, player = load_judge(options.judge), Songs(options.data), Player(bundle, backend)
     steerer = Steerer(bundle, backend, recordings(songs, player.rate_hz))
     known = list(stretches(songs, options.corpus, options.stretches, player, judge))

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from bench import machine
 from bench.asks import Wish
+from bench.command import answered, bundle_options, opened
 from bench.continuity import oddness
 from bench.features import embed_all
 from bench.frechet import LEAST_SONGS, Scale, distances
@@ -28,12 +29,8 @@ from bench.report import plain, to_json
 from bench.spectra import Array
 from bench.steering import Steerer
 from bench.verdict import Check
-from engine.backends import BACKENDS, open_backend
-from engine.backends.standin import bundle as standin_bundle
-from engine.bundle import Bundle, default_bundle_path
-from engine.cli import Parser
+from engine.bundle import Bundle
 from engine.controls import Controls
-from engine.errors import PerpetuoError
 from engine.generator import Generator
 
 STRETCH_S = 44.0
@@ -133,34 +130,22 @@ def page(report: dict[str, Any]) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    shaped = Parser(prog="python -m bench.drift", description=__doc__)
-    shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
-    shaped.add_argument("--backend", choices=BACKENDS, default="auto")
+    shaped = bundle_options("drift", __doc__)
     shaped.add_argument("--data", type=Path, required=True, help="prepared folder")
     shaped.add_argument("--split", choices=("valid", "all"), default="valid")
     shaped.add_argument("--streams", type=int, default=LEAST_SONGS)
     shaped.add_argument("--minutes", type=int, default=10, help="that each stream plays")
     shaped.add_argument("--out", type=Path, default=Path("runs/drift"))
-    shaped.add_argument("--threads", type=int, default=1, help="of the backend")
     return shaped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the report; 0, or the error's code."""
-    try:
-        return _report(parser().parse_args(argv))
-    except PerpetuoError as error:
-        print(f"drift: {error}", file=sys.stderr)
-        return error.exit_code
-    except (ValueError, OSError) as error:
-        print(f"drift: {error}", file=sys.stderr)
-        return 2
+    return answered("drift", lambda: _report(parser().parse_args(argv)))
 
 
 def _report(options: argparse.Namespace) -> int:
-    standin = options.backend == "standin"
-    bundle = standin_bundle(prompting=True) if standin else Bundle.open(options.bundle)
-    backend = open_backend(options.backend, bundle, threads=options.threads)
+    bundle, backend = opened(options, prompting=True)
     player, steerer = Player(bundle, backend), Steerer(bundle, backend)
     rate_hz, minutes = player.rate_hz, looked_at(options.minutes)
     material = held_out(options.data, options.split, options.streams, 0.0, STRETCH_S, rate_hz)

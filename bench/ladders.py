@@ -18,17 +18,13 @@ from typing import Any
 from tqdm import tqdm
 
 from bench import listening, machine
+from bench.command import answered, bundle_options, opened
 from bench.frechet import CONTINUATION, HELD_OUT, SHUFFLED, Comparison
 from bench.markdown import Row, table
 from bench.material import HeldOut, held_out
 from bench.playing import Player
 from bench.report import plain, to_json
 from engine.angles import Table, schedule, uniform
-from engine.backends import BACKENDS, open_backend
-from engine.backends.standin import bundle as standin_bundle
-from engine.bundle import Bundle, default_bundle_path
-from engine.cli import Parser
-from engine.errors import PerpetuoError
 
 PROMPT_S, TRUTH_S = 8.0, 16.0
 STEPS = (2, 4, 5, 10, 20)
@@ -87,9 +83,7 @@ def page(report: dict[str, Any], rungs: Sequence[Rung]) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    shaped = Parser(prog="python -m bench.ladders", description=__doc__)
-    shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
-    shaped.add_argument("--backend", choices=BACKENDS, default="auto")
+    shaped = bundle_options("ladders", __doc__)
     shaped.add_argument("--data", type=Path, required=True, help="prepared folder")
     shaped.add_argument("--split", choices=("valid", "all"), default="valid")
     shaped.add_argument("--out", type=Path, default=Path("runs/ladders"))
@@ -97,26 +91,16 @@ def parser() -> argparse.ArgumentParser:
     shaped.add_argument("--schedules", nargs="+", choices=SCHEDULES, default=list(SCHEDULES))
     shaped.add_argument("--guidance", type=float, default=0.0, help="default: the bundle's")
     shaped.add_argument("--songs", type=int, default=24, help="a side")
-    shaped.add_argument("--threads", type=int, default=1, help="of the backend")
     return shaped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the report; 0, or the error's code."""
-    try:
-        return _report(parser().parse_args(argv))
-    except PerpetuoError as error:
-        print(f"ladders: {error}", file=sys.stderr)
-        return error.exit_code
-    except (ValueError, OSError) as error:
-        print(f"ladders: {error}", file=sys.stderr)
-        return 2
+    return answered("ladders", lambda: _report(parser().parse_args(argv)))
 
 
 def _report(options: argparse.Namespace) -> int:
-    standin = options.backend == "standin"
-    bundle = standin_bundle() if standin else Bundle.open(options.bundle)
-    backend = open_backend(options.backend, bundle, threads=options.threads)
+    bundle, backend = opened(options)
     player = Player(bundle, backend)
     material = held_out(
         options.data, options.split, options.songs, PROMPT_S, TRUTH_S, player.rate_hz

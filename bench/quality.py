@@ -20,6 +20,7 @@ import soundfile
 from tqdm import tqdm
 
 from bench import listening, machine, plots
+from bench.command import answered, bundle_options, opened
 from bench.continuity import drift, self_similarity
 from bench.features import embed_all
 from bench.frechet import CONTINUATION, HELD_OUT, Scale
@@ -30,11 +31,6 @@ from bench.playing import Player
 from bench.report import plain, to_json
 from bench.spectra import Array
 from bench.verdict import QUALITY_BUDGETS, checks, passed
-from engine.backends import BACKENDS, open_backend
-from engine.backends.standin import bundle as standin_bundle
-from engine.bundle import Bundle, default_bundle_path
-from engine.cli import Parser
-from engine.errors import PerpetuoError
 
 PROMPT_S, TRUTH_S = 8.0, 16.0
 PICTURES = 6
@@ -157,9 +153,7 @@ def save_sound(heard: Heard, rate_hz: int, out: Path) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    shaped = Parser(prog="python -m bench.quality", description=__doc__)
-    shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
-    shaped.add_argument("--backend", choices=BACKENDS, default="auto")
+    shaped = bundle_options("quality", __doc__)
     shaped.add_argument("--data", type=Path, default=Path("runs/data"), help="prepared folder")
     shaped.add_argument(
         "--split",
@@ -171,26 +165,16 @@ def parser() -> argparse.ArgumentParser:
     shaped.add_argument("--out", type=Path, default=Path("runs/quality"))
     shaped.add_argument("--quick", action="store_true", help="few songs, one minute of stream")
     shaped.add_argument("--strict", action="store_true", help="exit 1 where a bound is missed")
-    shaped.add_argument("--threads", type=int, default=1, help="of the backend")
     return shaped
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the report; 0, or 1 with --strict where a bound is missed, or the error's code."""
-    try:
-        return _report(parser().parse_args(argv))
-    except PerpetuoError as error:
-        print(f"quality: {error}", file=sys.stderr)
-        return error.exit_code
-    except (ValueError, OSError) as error:
-        print(f"quality: {error}", file=sys.stderr)
-        return 2
+    return answered("quality", lambda: _report(parser().parse_args(argv)))
 
 
 def _report(options: argparse.Namespace) -> int:
-    standin = options.backend == "standin"
-    bundle = standin_bundle() if standin else Bundle.open(options.bundle)
-    backend = open_backend(options.backend, bundle, threads=options.threads)
+    bundle, backend = opened(options)
     player = Player(bundle, backend)
     extent = QUICK if options.quick else FULL
     material = held_out(
