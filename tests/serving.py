@@ -23,11 +23,12 @@ from engine.controls import Controls
 from engine.generator import Generator
 from engine.prompts import Prompt, Prompts
 from engine.ring import AudioRing
-from engine.runner import Runner, RunnerStatus
+from engine.runner import Runner
 from engine.sinks.config import ServeConfig
 from engine.sinks.feed import BlockLog
 from engine.sinks.prompting import Embedder
 from engine.sinks.websocket import FeedServer
+from engine.status import RunnerStatus
 from engine.wire.packets import PacketHeader, decode_packet
 
 PROTOCOLS = [Subprotocol("perpetuo.v1")]

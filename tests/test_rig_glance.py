@@ -7,7 +7,7 @@ from engine.generator import Block
 from engine.rig.desk import Desk
 from engine.rig.glance import Glance, fader
 from engine.rig.orders import SetPrompts, Words
-from engine.runner import RunnerStatus
+from engine.status import RunnerStatus
 
 
 class Seen:

@@ -5,7 +5,7 @@ import pytest
 
 from engine.rig import panels
 from engine.rig.view import Fader, View
-from engine.runner import RunnerStatus
+from engine.status import RunnerStatus
 
 VIEW = View(
     title=" perpetuo · live 0.1", played_s=75.4, bar=9, beat=2, bpm=92.5, unit="bar",

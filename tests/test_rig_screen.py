@@ -12,7 +12,7 @@ from engine.rig.glance import Glance
 from engine.rig.orders import Order, Restore, Save, Words
 from engine.rig.screen import Panels, typed, words_of
 from engine.rig.show import Scene, Show
-from engine.runner import RunnerStatus
+from engine.status import RunnerStatus
 
 SHOW = Show({"calm": Scene({"bpm": 60.0}, (Words("slow pads"),)), "wild": Scene({"bpm": 180.0})})
 STATUS = RunnerStatus(

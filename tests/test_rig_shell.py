@@ -17,8 +17,8 @@ from engine.rig.ports import OscPort
 from engine.rig.recorder import Recorder
 from engine.rig.shell import Around, Rig
 from engine.rig.show import Cue, Knob, Note, Scene, Show
-from engine.runner import RunnerStatus
 from engine.spec import AudioSpec
+from engine.status import RunnerStatus
 from tests.rigging import Remote, until
 
 SHOW = Show(

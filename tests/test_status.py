@@ -3,7 +3,7 @@ from __future__ import annotations
 import io
 
 from engine.commands.status import CLEAR, StatusLine, describe
-from engine.runner import RunnerStatus
+from engine.status import RunnerStatus
 
 
 class Terminal(io.StringIO):

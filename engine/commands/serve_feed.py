@@ -24,13 +24,13 @@ from engine.process.intake import Intake
 from engine.process.memory import Memory
 from engine.process.music import Format, Music
 from engine.process.pipe import Pipe, RemotePrompts
-from engine.runner import RunnerStatus
 from engine.session import Floats
 from engine.sinks.config import ServeConfig
 from engine.sinks.metrics import Values
 from engine.sinks.prompting import asked_of
 from engine.sinks.websocket import FeedServer
 from engine.spec import Manifest
+from engine.status import RunnerStatus
 
 LOOK_S = 0.05
 STDIN = 0

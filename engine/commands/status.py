@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
-from engine.runner import RunnerStatus
+from engine.status import RunnerStatus
 
 EVERY_S = 0.25
 CLEAR = "\r\x1b[K"

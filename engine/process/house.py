@@ -81,7 +81,7 @@ class Area:
         self.about = Board(mapped, place.take(Board.size(ABOUT_BYTES)), ABOUT_BYTES)
         """Bundle, ring and what else a feed must know, written once by each engine."""
         self.status = Board(mapped, place.take(Board.size(STATUS_BYTES)), STATUS_BYTES)
-        """`engine.runner.RunnerStatus`, again and again."""
+        """`engine.status.RunnerStatus`, again and again."""
 
     SIZE = WORD_BYTES + Board.size(ABOUT_BYTES) + Board.size(STATUS_BYTES)
 

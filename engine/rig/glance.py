@@ -11,8 +11,9 @@ from engine.generator import Block
 from engine.rig.desk import Desk
 from engine.rig.faders import to_fader
 from engine.rig.feedback import NAMED
-from engine.rig.view import Fader, Music, View
+from engine.rig.view import Fader, View
 from engine.spec import ControlSpec
+from engine.status import RunnerStatus
 
 MARKS = 256
 LINES = 64
@@ -40,7 +41,7 @@ class Glance:
         self.lines: deque[str] = deque(maxlen=LINES)
         self.scene = ""
         # Set by whoever plays:
-        self.music: Callable[[], Music] | None = None
+        self.music: Callable[[], RunnerStatus] | None = None
         self.played: Callable[[], int] = lambda: 0
         self.underruns: Callable[[], int] = lambda: 0
         self.device: Callable[[], str] = lambda: ""

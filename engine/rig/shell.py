@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, time
-from typing import Any, Protocol
+from typing import Any
 
 from engine.errors import UsageError
 from engine.rig.desk import Desk
@@ -23,6 +23,7 @@ from engine.rig.orders import Learn, Order, Ping, Record, Subscribe, Tell
 from engine.rig.osc import OscReader, encode
 from engine.rig.ports import OscPort
 from engine.rig.recorder import Recorder, fresh_name
+from engine.status import RunnerStatus
 
 LOOK_S = 0.005
 METER_S = 0.25
@@ -31,25 +32,12 @@ FLOOD_S = 1.0
 log = logging.getLogger(__name__)
 
 
-class Meters(Protocol):
-    """What the rig shows of the runner; `engine.runner.RunnerStatus` is one."""
-
-    @property
-    def fill_samples(self) -> int: ...  # noqa: D102
-    @property
-    def shortfall_samples(self) -> int: ...  # noqa: D102
-    @property
-    def last_tick_s(self) -> float: ...  # noqa: D102
-    @property
-    def budget_s(self) -> float: ...  # noqa: D102
-
-
 @dataclass(frozen=True, slots=True)
 class Around:
     """What the rig has around it: the samples played, the meters, a place for recordings."""
 
     played: Callable[[], int]
-    meters: Callable[[], Meters]
+    meters: Callable[[], RunnerStatus]
     underruns: Callable[[], int]
     folder: Path = Path()
 

@@ -1,40 +1,10 @@
 """What is on the performer's screen. Pure."""
 
-# ruff: noqa: D102 – the fields of Music are explained in RunnerStatus
-
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
-from engine.window import Rungs
-
-
-class Music(Protocol):
-    """What is shown of the runner; `engine.runner.RunnerStatus` is one."""
-
-    @property
-    def fill_samples(self) -> int: ...
-    @property
-    def deadline_misses(self) -> int: ...
-    @property
-    def holds(self) -> int: ...
-    @property
-    def replaced_blocks(self) -> int: ...
-    @property
-    def last_tick_s(self) -> float: ...
-    @property
-    def budget_s(self) -> float: ...
-    @property
-    def real_time_factor(self) -> float: ...
-    @property
-    def lead_s(self) -> float: ...
-    @property
-    def spare_s(self) -> float: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def rungs(self) -> Rungs: ...
+from engine.status import RunnerStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +27,7 @@ class View:
     beat: int  # of the bar, from 1
     bpm: float
     unit: str
-    music: Music
+    music: RunnerStatus
     fill_s: float
     ring_s: float  # the most that is kept ahead
     underruns: int

@@ -1,13 +1,10 @@
 """What the server says of itself: the hello and state messages, /info, health and metrics."""
 
-# ruff: noqa: D102 – the fields of EngineStatus are explained where they are counted
-
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Protocol
 
 from engine.bundle import Bundle
 from engine.controls import Controls
@@ -15,47 +12,10 @@ from engine.sinks.audience import Audience
 from engine.sinks.feed import Feed, Pacer
 from engine.sinks.metrics import Values
 from engine.sinks.prompting import Prompting
-from engine.window import Rungs
+from engine.status import RunnerStatus
 from engine.wire.messages import CHOICES, MessageId, encode, server_hello
 from engine.wire.native import SUBPROTOCOL
 from engine.wire.packets import VERSION, Codec
-
-
-class EngineStatus(Protocol):
-    """What the server tells of the engine; `engine.runner.RunnerStatus` is one."""
-
-    @property
-    def ticks(self) -> int: ...
-    @property
-    def deadline_misses(self) -> int: ...
-    @property
-    def holds(self) -> int: ...
-    @property
-    def replaced_blocks(self) -> int: ...
-    @property
-    def cover_blocks(self) -> int: ...
-    @property
-    def workers_replaced(self) -> int: ...
-    @property
-    def last_tick_s(self) -> float: ...
-    @property
-    def budget_s(self) -> float: ...
-    @property
-    def real_time_factor(self) -> float: ...
-    @property
-    def lead_s(self) -> float: ...
-    @property
-    def margin_s(self) -> float: ...
-    @property
-    def spare_s(self) -> float: ...
-    @property
-    def begins_s(self) -> float: ...
-    @property
-    def busy(self) -> bool: ...
-    @property
-    def steps(self) -> int: ...
-    @property
-    def rungs(self) -> Rungs: ...
 
 
 class Report:
@@ -135,7 +95,7 @@ class Report:
             epoch=self._feed.epoch, session=None if place is None else dict(place),
         )  # fmt: skip
 
-    def state(self, status: EngineStatus) -> str:
+    def state(self, status: RunnerStatus) -> str:
         """The state of feed and engine, a few times a second."""
         now = self._controls.snapshot()
         ring, sounding = self._feed.ring, self._feed.sounding()
@@ -194,7 +154,7 @@ class Report:
             return "the ring is empty: the engine does not keep up"
         return None
 
-    def metrics(self, status: EngineStatus) -> Values:
+    def metrics(self, status: RunnerStatus) -> Values:
         """The values of /metrics by the names of `engine.sinks.metrics.HELP`."""
         ring = self._feed.ring
         return {

@@ -59,7 +59,8 @@ from engine.sinks.lyria import LyriaFeed, asks_lyria
 from engine.sinks.metrics import Metrics, Values
 from engine.sinks.opus import opus_track
 from engine.sinks.prompting import Embedder, Prompting
-from engine.sinks.report import EngineStatus, Report
+from engine.sinks.report import Report
+from engine.status import RunnerStatus
 from engine.wire.actions import (
     Action,
     Close,
@@ -91,7 +92,7 @@ class FeedServer:
 
     def __init__(
         self, config: ServeConfig, *, ring: MusicRing, blocks: Blocks, controls: Controls,
-        status: Callable[[], EngineStatus], bundle: Bundle, version: str,
+        status: Callable[[], RunnerStatus], bundle: Bundle, version: str,
         chunk_samples: int | None = None, depth: int | None = None,
         prompts: Embedder | None = None, prompted: Sequence[Prompt] = (),
         monitor: Callable[[Floats], None] | None = None,
