@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
     p.add_argument("--out", type=Path, required=True, help="run folder, resumed if it exists")
     p.add_argument("--passes", type=int, default=5, help="of the student, a chunk")
-    p.add_argument("--guidance", type=float, default=1.5, help="that the student learns")
+    p.add_argument("--guidance", type=float, default=3.0, help="that the student learns")
     p.add_argument("--steps", type=int, default=100_000)
     p.add_argument("--minutes", type=float, default=45.0)
     p.add_argument("--batch", type=int, default=2)
@@ -127,7 +127,7 @@ def validate(student: VelocityNetwork, lessons: list[Lesson]) -> float:
     return sum(float(lesson.loss(student)) for lesson in lessons) / len(lessons)
 
 
-def lessons_for_ever(
+def held_out_lessons(
     teacher: VelocityNetwork, data: Material, args: argparse.Namespace
 ) -> list[Lesson]:
     """The held-out lessons, always the same."""
@@ -151,7 +151,7 @@ def train(
     parts = {"network": student, "average": average.network, "optimiser": optimiser}
     run.load(parts)
     average.updates = run.step
-    held_out = lessons_for_ever(teacher, data, args)
+    held_out = held_out_lessons(teacher, data, args)
     facts = {"preset": preset, "context": "cached", "conditions": list(student.preset.conditions),
              "passes": args.passes, "guidance": args.guidance}  # fmt: skip
     if not run.step:
