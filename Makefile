@@ -8,8 +8,13 @@ RUNTIME ?= $(shell nvidia-smi -L >/dev/null 2>&1 && echo gpu || echo cpu)
 OTHER := $(if $(filter gpu,$(RUNTIME)),cpu,gpu)
 # More options for the command behind a target: make bench ARGS="--seconds 600 --json"
 ARGS ?=
+# Tests side by side; tests/conftest.py says which share a worker. 0 is one after the other.
+TEST_WORKERS ?= 2
 # A Python that has acids-rave, for its row of make peers.
 RAVE ?=
+# A Python that has torch, for make gpu: the environment's, else the system's.
+GPU_PYTHON ?= $(shell for p in $(BIN)/python python3 python; do \
+	$$p -c 'import torch' 2>/dev/null && echo $$p && exit; done; echo $(PYTHON))
 
 # The recipe: where it works, and how long. DATA= trains on a folder of recordings
 # instead of the corpus, INIT= starts from the networks of another such place (RUNS, or what
@@ -53,7 +58,7 @@ TEST := $(VENV)/.test-$(RUNTIME)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help play test faults style types layers bench peers quality adherence clean \
+.PHONY: help play test faults soak day autobahn style types layers bench peers gpu quality adherence clean \
 	train corpus train-autoencoder train-semantic train-mulan train-language train-velocity train-distilled \
 	export finetune
 
@@ -64,10 +69,19 @@ play: $(PLAY) ## set up and serve the music: open the address it prints
 	$(BIN)/perpetuo serve $(ARGS)
 
 test: $(TEST) ## set up and run every test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
 
 faults: $(TEST) $(VENV)/.apt-faults ## the faults it must survive, each with its number (docs/faults.md)
-	$(BIN)/python -m pytest tests/faults $(ARGS)
+	$(BIN)/python -m pytest -o faulthandler_timeout=1800 tests/faults $(ARGS)
+
+soak: $(PLAY) ## an hour of music on busy cores: underruns, memory (ARGS="--load 2 --seconds 3600")
+	$(BIN)/python -m bench.soak $(ARGS)
+
+day: $(PLAY) ## a day of music through the stand-in, as fast as it goes: not one sample lost
+	$(BIN)/python -m bench.day $(ARGS)
+
+autobahn: $(PLAY) ## the Autobahn test suite against our server; fetches it from PyPI
+	$(BIN)/python -m bench.autobahn $(ARGS)
 
 style: $(TEST) ## ruff: rules and format
 	$(BIN)/ruff check .
@@ -84,6 +98,9 @@ bench: $(PLAY) ## latency, real-time factor, misses
 
 peers: $(TRAIN) ## what a user would pick instead, timed beside ours (docs/peers.md)
 	$(BIN)/python -m bench.peers $(if $(RAVE),--rave-python '$(RAVE)') $(ARGS)
+
+gpu: ## what it does on a GPU, one table in ten minutes; downloads nothing (docs/backends.md)
+	@$(GPU_PYTHON) -m bench.gpu $(ARGS)
 
 quality: $(TRAIN) $(VENV)/.apt-corpus ## the quality report on 48 songs nothing was trained on
 	$(BIN)/python -m model.corpus --out $(RUNS)/held-out/corpus --songs 48 \

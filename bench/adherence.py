@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
 from tqdm import tqdm
 
 from bench import machine
@@ -26,14 +25,15 @@ from bench.command import answered, bundle_options, opened
 from bench.ear import Judge, load_judge
 from bench.judge import truth_of
 from bench.markdown import Row, table
+from bench.material import stretch
 from bench.playing import Player
 from bench.rates import Stretch, Trial, summary
 from bench.report import plain, to_json
 from bench.scene import Scene, composed, heard
-from bench.spectra import Array, mono
+from bench.spectra import Array
 from bench.steering import Steerer
 from engine.errors import ControlError
-from model.corpus.dataset import Entry, Songs
+from model.corpus.dataset import Songs
 from model.corpus.labels import frame_labels
 
 LEAD_S = 6.0
@@ -54,19 +54,12 @@ def stretches(
             continue
         labels = frame_labels(truth, round((room_s + LISTEN_S) * LABEL_HZ), LABEL_HZ)
         for start_s in np.linspace(0, room_s, each + 2)[1:-1]:
-            audio = excerpt(songs, entry, float(start_s), LISTEN_S, player.rate_hz)
+            audio = stretch(songs, entry, float(start_s), LISTEN_S, player.rate_hz)
             yield Stretch(
                 composed(labels, LABEL_HZ, float(start_s), JUDGED_S, LISTEN_S),
                 _heard_at_start(audio, player.rate_hz, judge),
                 _heard_at_start(player.copy(audio), player.rate_hz, judge),
             )
-
-
-def excerpt(songs: Songs, entry: Entry, start_s: float, seconds: float, rate_hz: int) -> Array:
-    """Part of a song, mono, at another rate."""
-    rate = songs.sample_rate_hz
-    audio = mono(songs.window(entry, int(start_s * rate), round(seconds * rate)))
-    return audio if rate == rate_hz else np.asarray(soxr.resample(audio, rate, rate_hz))
 
 
 def recordings(songs: Songs, rate_hz: int) -> dict[str, Array]:
@@ -75,7 +68,7 @@ def recordings(songs: Songs, rate_hz: int) -> dict[str, Array]:
     for entry in songs.split("valid"):
         middle_s = entry.samples / songs.sample_rate_hz / 2
         if entry.style and entry.style not in found and middle_s > LISTEN_S:
-            found[entry.style] = excerpt(songs, entry, middle_s, LISTEN_S, rate_hz)
+            found[entry.style] = stretch(songs, entry, middle_s, LISTEN_S, rate_hz)
     return found
 
 

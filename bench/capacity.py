@@ -31,6 +31,7 @@ from engine.errors import UsageError
 from engine.generator import Generator
 from engine.pool import workers
 from engine.session import Backend
+from engine.slots import shared_slots
 
 MUST, AIM = 6, 20
 """Streams on two processor cores, with the shipped bundle."""
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     shaped.add_argument("--seconds", type=positive_seconds, default=20.0, help="each try (20)")
     shaped.add_argument("--most", type=int, default=MOST, help="streams that are tried (1000)")
     shaped.add_argument("--workers", type=int, help="threads that tick (cores / --threads)")
+    shaped.add_argument("--batch", type=int, default=1, help="streams in one run of a pass (1)")
     shaped.add_argument("--steps", type=int, help="passes from noise to music")
     shaped.add_argument("--guidance", type=float, help="1: a row a pass instead of two")
     shaped.add_argument("--json", action="store_true", help="one JSON object as the last line")
@@ -69,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """The whole report as plain values; UsageError for options that make no sense."""
-    for name in ("threads", "workers", "most"):
+    for name in ("threads", "workers", "most", "batch"):
         if (count := getattr(options, name)) is not None and count < 1:
             raise UsageError(f"--{name} is {count}, at least 1 is needed")
     options.workers = options.workers or workers(options.threads)
@@ -87,6 +89,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "providers": backend.providers(),
         "threads": subject.threads,
         "workers": options.workers,
+        "batch": options.batch,
         "bundle": {"name": subject.bundle.manifest.name, "hash": subject.bundle.hash},
         "chunk_s": subject.bundle.manifest.chunk_s,
         "timer_jitter_ms": machine.timer_jitter_ms(),
@@ -113,10 +116,13 @@ def _tries(
 
     def kept(streams: int) -> bool:
         bar.set_description(f"{streams} streams")
+        rows = streams if options.batch > 1 else 1
+        frames = subject.bundle.manifest.chunk_frames[0]
+        slots = shared_slots(subject.bundle, backend, frames, rows)
         tries[streams] = play_crowd(
-            lambda: Generator(subject.bundle, backend), controls.snapshot(), steps,
+            lambda: Generator(subject.bundle, backend, slots=slots), controls.snapshot(), steps,
             streams=streams, threads=options.workers, seconds=options.seconds,
-            memory_mb=machine.memory_mb,
+            memory_mb=machine.memory_mb, batch=options.batch,
         )  # fmt: skip
         bar.update()
         return tries[streams].kept

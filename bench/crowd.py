@@ -84,10 +84,10 @@ def tick(hand: Hand, job: Job) -> float:
 
 def play_crowd(
     make: Callable[[], Generator], controls: ControlSnapshot, steps: int, *, streams: int,
-    threads: int, seconds: float, memory_mb: Callable[[], float],
+    threads: int, seconds: float, memory_mb: Callable[[], float], batch: int = 1,
 ) -> Crowd:  # fmt: skip
     """So many streams from nothing for `seconds`, after a first block of each."""
-    crew, job, tidy = Crew(threads), Job(controls, steps, recover=False), Tidy()
+    crew, job, tidy = Crew(threads, batch), Job(controls, steps, recover=False), Tidy()
     generators = [make() for _ in range(streams)]
     chunk_s = generators[0].chunk_s
     played = [Stream(chunk_s) for _ in range(streams)]

@@ -34,6 +34,7 @@ from bench.ear import (
     relative,
 )
 from bench.markdown import Row, table
+from bench.material import stretch
 from bench.report import to_json
 from bench.scene import SILENT, SOUNDS
 from engine.brief import FAMILIES
@@ -75,15 +76,14 @@ def truth_of(corpus: Path, name: str) -> dict[str, Any] | None:
 def known_songs(songs: Songs, corpus: Path, split: str) -> list[Song]:
     """The songs of a split that have a truth and are long enough.
 
-    ValueError where there are none, or the data is not at 24 kHz.
+    ValueError where there are none.
     """
-    if songs.sample_rate_hz != RATE_HZ:
-        raise ValueError(f"the data is at {songs.sample_rate_hz} Hz, the judge hears {RATE_HZ} Hz")
     found = []
     for entry in songs.split(split):
         truth = truth_of(corpus, entry.name)
-        if truth is not None and entry.samples >= WINDOW_SAMPLES:
-            frames = round(entry.samples / RATE_HZ * LABEL_HZ)
+        seconds = entry.samples / songs.sample_rate_hz
+        if truth is not None and seconds >= WINDOW_S:
+            frames = round(seconds * LABEL_HZ)
             sounding = frame_labels(truth, frames, LABEL_HZ)["families"]
             found.append(Song(entry, STYLE_NAMES.index(truth["style"]), sounding))
     if not found:
@@ -93,8 +93,10 @@ def known_songs(songs: Songs, corpus: Path, split: str) -> list[Song]:
 
 def spectra(songs: Songs, entry: Entry) -> npt.NDArray[np.float16]:
     """log_mel of a song, float16 [rows, 80]."""
-    audio = torch.from_numpy(songs.window(entry, 0, entry.samples).mean(1))
-    rows: npt.NDArray[np.float16] = log_mel(audio[None])[0].numpy().astype(np.float16)
+    audio = stretch(songs, entry, 0.0, entry.samples / songs.sample_rate_hz, RATE_HZ)
+    rows: npt.NDArray[np.float16] = (
+        log_mel(torch.from_numpy(audio).float()[None])[0].numpy().astype(np.float16)
+    )
     return rows
 
 
@@ -262,7 +264,7 @@ def parser() -> argparse.ArgumentParser:
     """The options."""
     shaped = Parser(prog="python -m bench.judge", description=__doc__)
     shaped.add_argument("--corpus", type=Path, required=True, help="folder with the songs' truth")
-    shaped.add_argument("--data", type=Path, required=True, help="the same prepared at 24 kHz")
+    shaped.add_argument("--data", type=Path, required=True, help="the same, prepared")
     shaped.add_argument("--out", type=Path, default=Path("runs/judge"))
     shaped.add_argument("--minutes", type=float, default=10.0, help="of processor time")
     shaped.add_argument("--steps", type=int, help="instead of minutes: the same on every machine")

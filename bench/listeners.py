@@ -4,7 +4,9 @@
 takes apart no more of what comes than it must, so that it is not what is measured. Give the two
 cores of their own where there are two: the feed's by --core.
 
-A gap is the time between two packets of one listener; they are due every 100 ms.
+A gap is the time between two packets of one listener; they are due every 100 ms. A third of the
+time nobody is stalled, so that what the stalled ones cost the others shows. What the machine itself
+costs stands beside it: how late this process is woken, how long the server waited for a processor.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import itertools
 import os
 import secrets
 import shutil
@@ -23,13 +26,14 @@ import urllib.request
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from bench.processes import tree, tree_memory_mb
+from bench.processes import tree, tree_memory_mb, turns_s
 from bench.timing import Tail
 from engine.wire.packets import HEADER_BYTES, MAGIC, PacketHeader
 
 PACKET_S = 0.1
 MOST_GAP_PACKETS = 2.0
 SETTLE_S = 3.0
+TURN_S = 0.02
 SMALL_BYTES = 4096
 CUT = 'perpetuo_listeners_gone_total{reason="behind"}'
 TICKS_HZ = os.sysconf("SC_CLK_TCK")
@@ -40,6 +44,7 @@ class Ear(asyncio.Protocol):
 
     def __init__(self, host: str, codec: str) -> None:
         self.times_s: list[float] = []
+        self.before_s: list[float] = []  # times before anybody was stalled
         self.missed = 0
         self.gone = False
         self.stalled = False
@@ -120,8 +125,8 @@ def _masked(first: int, payload: bytes) -> bytes:
     return bytes([first, 0x80 | len(payload)]) + b"\0\0\0\0" + payload
 
 
-async def measure(address: str, given: argparse.Namespace) -> list[Ear]:
-    """Connect, settle, stall some, listen."""
+async def measure(address: str, given: argparse.Namespace) -> tuple[list[Ear], Tail]:
+    """Connect, settle, listen, stall some, listen; how late this process was woken, in packets."""
     parts, loop = urlsplit(address), asyncio.get_running_loop()
     ears: list[Ear] = []
     for number in range(given.listeners):
@@ -133,22 +138,41 @@ async def measure(address: str, given: argparse.Namespace) -> list[Ear]:
         _, ear = await loop.create_connection(lambda: Ear(parts.netloc, given.codec), sock=link)
         ears.append(ear)
     await asyncio.sleep(SETTLE_S)
-    for ear in ears[: given.stalled]:
-        ear.stall()
     for ear in ears:
         ear.times_s.clear()
-    await asyncio.sleep(given.seconds)
-    return ears
+    late = await _wait(given.seconds / 3)
+    for ear in ears:
+        ear.before_s, ear.times_s = ear.times_s, []
+    for ear in ears[: given.stalled]:
+        ear.stall()
+    late += await _wait(given.seconds * 2 / 3)
+    return ears, Tail.of(late)
+
+
+async def _wait(seconds: float) -> list[float]:
+    """So long; how late each of many short sleeps ended, in packets."""
+    end_s, late = time.monotonic() + seconds, []
+    while (now_s := time.monotonic()) < end_s:
+        await asyncio.sleep(TURN_S)
+        late.append((time.monotonic() - now_s - TURN_S) / PACKET_S)
+    return late
+
+
+def _gaps(times_s: Sequence[float]) -> list[float]:
+    """In packets."""
+    return [(after - before) / PACKET_S for before, after in itertools.pairwise(times_s)]
 
 
 def report(ears: Sequence[Ear], cut: int, cpu_s: float, memory_mb: float, seconds: float) -> bool:
     """Print it; True if everybody who was not stalled heard what is asked for."""
     heard = [ear for ear in ears if not ear.stalled]
-    gaps = [[b - a for a, b in zip(ear.times_s, ear.times_s[1:], strict=False)] for ear in heard]
-    every = Tail.of([gap / PACKET_S for one in gaps for gap in one])
-    worst = max((Tail.of(one).p99 / PACKET_S for one in gaps), default=float("nan"))
+    gaps = [_gaps(ear.times_s) for ear in heard]
+    before = Tail.of([gap for ear in heard for gap in _gaps(ear.before_s)])
+    every = Tail.of([gap for one in gaps for gap in one])
+    worst = max((Tail.of(one).p99 for one in gaps), default=float("nan"))
     lost, gone = sum(ear.missed for ear in heard), sum(ear.gone for ear in heard)
     print(f"listeners        {len(heard)}, and {len(ears) - len(heard)} stalled, {cut} of them cut")
+    print(f"while all read   p50 {before.p50:.2f}  p99 {before.p99:.2f}  max {before.max:.2f}")
     print(f"gap, in packets  p50 {every.p50:.2f}  p99 {every.p99:.2f}  max {every.max:.2f}")
     print(f"worst listener   p99 {worst:.2f} (at most {MOST_GAP_PACKETS:g})")
     print(f"lost             {lost} packets, {gone} listeners")
@@ -175,12 +199,16 @@ def main() -> int:
             assert serving.stdout is not None
             address = serving.stdout.readline().split(" at ")[1].split()[0]
             before = cpu_s(serving.pid)
-            ears = asyncio.run(measure(address, given))
+            ears, late = asyncio.run(measure(address, given))
             cut = cut_by(address)
+            waited_s = sum(turns_s(one)[1] for one in tree(serving.pid))
             used, memory_mb = cpu_s(serving.pid) - before, tree_memory_mb(serving.pid)
         finally:
             serving.terminate()
-    return 0 if report(ears, cut, used, memory_mb, given.seconds + SETTLE_S) else 1
+    passed = report(ears, cut, used, memory_mb, given.seconds + SETTLE_S)
+    print(f"woken late here  p50 {late.p50:.2f}  p99 {late.p99:.2f}  max {late.max:.2f} packets")
+    print(f"perpetuo serve   waited {waited_s:.1f} s for a processor")
+    return 0 if passed else 1
 
 
 def cut_by(address: str) -> int:

@@ -68,7 +68,8 @@ class Serving:
     feed: ClientConnection
     process_id: int
     started_s: float
-    controls: list[dict[str, Any]]
+    hello: dict[str, Any]
+    port: int
     heard: Hearing = field(default_factory=Hearing)
     states: list[dict[str, Any]] = field(default_factory=list)
 
@@ -102,9 +103,14 @@ class Serving:
             self.hear()
         return time.monotonic() - self.heard.first_music_s
 
+    @property
+    def prompting(self) -> bool:
+        """True where it takes prompts."""
+        return self.hello["prompting"] is not None
+
     def control(self, kind: str) -> dict[str, Any]:
         """A control of that kind."""
-        return next(control for control in self.controls if control["kind"] == kind)
+        return next(control for control in self.hello["controls"] if control["kind"] == kind)
 
     def ask(self, control: dict[str, Any]) -> None:
         """Set a control to the value that it has by default: the music stays."""
@@ -130,7 +136,7 @@ def serving(arguments: Sequence[str]) -> Iterator[Serving]:
         server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=words)
         try:
             with _open_feed(server, port, started_s) as feed:
-                yield Serving(feed, server.pid, started_s, _greet(feed))
+                yield Serving(feed, server.pid, started_s, _greet(feed), port)
         except (WebSocketException, OSError) as error:
             raise NetworkError(f"perpetuo serve: {_last_line(words)} ({error})") from error
         finally:
@@ -215,11 +221,11 @@ def _last_line(words: IO[bytes]) -> str:
     return lines[-1] if lines else "the feed ended"
 
 
-def _greet(feed: ClientConnection) -> list[dict[str, Any]]:
-    """Exchange hellos; returns the controls that may be set."""
-    hello = json.loads(feed.recv(timeout=10.0))
+def _greet(feed: ClientConnection) -> dict[str, Any]:
+    """Exchange hellos; returns the server's."""
+    hello: dict[str, Any] = json.loads(feed.recv(timeout=10.0))
     feed.send(json.dumps({"type": "hello", "codec": "pcm_s16le"}))
-    return list(hello["controls"])
+    return hello
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

@@ -40,6 +40,7 @@ def render(report: Mapping[str, Any], found: Sequence[Check], pictures: Sequence
         f"revision {report['revision']}, backend {report['backend']}",
         verdict_table(found),
         *_autoencoder(report["autoencoder"]),
+        *_wide(report.get("wide", {})),
         *_frechet(report),
         *_continuations(report),
         *_drift(report["drift"]),
@@ -62,6 +63,18 @@ def _autoencoder(report: Mapping[str, Any]) -> list[str]:
             rows += [(style, error, None, None) for style, error in summary["by_style"].items()]
     head = ("songs", "mel error, dB", "worst", "SI-SDR, dB")
     return ["## Autoencoder", table(head, rows)]
+
+
+def _wide(report: Mapping[str, Any]) -> list[str]:
+    """In the bundle's own rate and channels."""
+    if not report:
+        return []
+    rows: list[Row] = [
+        (name.replace("_", "-"), found["mel_error_db"], found.get("width_db"), found["pieces"])
+        for name, found in report.items()
+    ]
+    head = ("as it plays", "mel error of left and right, dB", "wider by, dB", "pieces")
+    return [table(head, rows)]
 
 
 def _frechet(report: Mapping[str, Any]) -> list[str]:

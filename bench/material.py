@@ -66,12 +66,16 @@ def halves(entries: list[Entry], songs_per_side: int) -> tuple[list[Entry], list
     return [pair[0] for pair in chosen], [pair[1] for pair in chosen]
 
 
+def stretch(songs: Songs, song: Entry, start_s: float, seconds: float, rate_hz: int) -> Array:
+    """Part of a song, mono, at another rate."""
+    rate = songs.sample_rate_hz
+    audio = mono(songs.window(song, int(start_s * rate), round(seconds * rate)))
+    return audio if rate == rate_hz else np.asarray(soxr.resample(audio, rate, rate_hz))
+
+
 def _excerpt(songs: Songs, song: Entry, prompt_s: float, truth_s: float, rate_hz: int) -> Excerpt:
-    whole = round((prompt_s + truth_s) * songs.sample_rate_hz)
-    start = (song.samples - whole) // 2
-    audio = mono(songs.window(song, start, whole))
-    if songs.sample_rate_hz != rate_hz:
-        audio = np.asarray(soxr.resample(audio, songs.sample_rate_hz, rate_hz))
+    start_s = (song.samples / songs.sample_rate_hz - prompt_s - truth_s) / 2
+    audio = stretch(songs, song, start_s, prompt_s + truth_s, rate_hz)
     seam = round(prompt_s * rate_hz)
     return Excerpt(song.name, song.style or "", song.bpm, audio[:seam], audio[seam:])
 

@@ -1,4 +1,8 @@
-"""Music from a bundle, as fast as it goes: what `perpetuo render` does, into an array."""
+"""Music from a bundle, as fast as it goes: what `perpetuo render` does, into an array.
+
+What measures music here hears mono at 24 kHz or less, whatever the bundle plays, so that figures
+of bundles of different formats stand beside each other.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
+import soxr
 
 from bench.spectra import Array, mono
 from engine.angles import Table, schedule
@@ -16,17 +21,42 @@ from engine.decoder import StreamDecoder
 from engine.generator import Generator
 
 Progress = Callable[[float], object]
+MEASURED_HZ = 24_000
+
+
+class Format:
+    """A bundle's audio, and the same as it is measured: mono, at `rate_hz`."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._audio = bundle.manifest.audio
+        self.rate_hz = min(self._audio.sample_rate_hz, MEASURED_HZ)
+
+    def measured(self, audio: npt.ArrayLike) -> Array:
+        """Samples as the bundle plays them, float [samples, channels] -> float [samples]."""
+        return self._resampled(mono(audio), self._audio.sample_rate_hz, self.rate_hz)
+
+    def played(self, audio: Array) -> npt.NDArray[np.float32]:
+        """The other way, the same on every channel."""
+        samples = self._resampled(audio, self.rate_hz, self._audio.sample_rate_hz)
+        return np.repeat(samples[:, None], self._audio.channels, axis=1).astype(np.float32)
+
+    @staticmethod
+    def _resampled(audio: Array, rate_hz: int, wanted_hz: int) -> Array:
+        return (
+            audio if rate_hz == wanted_hz else np.asarray(soxr.resample(audio, rate_hz, wanted_hz))
+        )
 
 
 class Player:
-    """One bundle on one backend; every call starts a stream of its own. Audio here is mono."""
+    """One bundle on one backend; every call starts a stream of its own. Audio is as measured."""
 
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         """The backend has the bundle's graphs loaded."""
         self._bundle = bundle
         self._backend = backend
-        self.rate_hz = bundle.manifest.audio.sample_rate_hz
-        self.chunk_samples = bundle.manifest.chunk_samples
+        self._format = Format(bundle)
+        self.rate_hz = self._format.rate_hz
+        self.chunk_samples = round(bundle.manifest.chunk_s * self.rate_hz)
 
     def play(
         self,
@@ -43,27 +73,26 @@ class Player:
         ladder's table.
         """
         generator = Generator(self._bundle, self._backend, seed=seed, angles=angles)
-        generator.prime(None if prompt is None else self._channels(prompt))
+        generator.prime(None if prompt is None else self._format.played(prompt))
         asked = Controls(self._bundle.manifest.controls)
         asked.update(wanted or {})
         controls = asked.snapshot()
-        due = round(seconds * self.rate_hz)
-        blocks: list[Array] = []
-        while (made := sum(map(len, blocks))) < due:
-            blocks.append(mono(generator.tick(controls).audio))
+        blocks: list[npt.NDArray[np.float32]] = []
+        while (left := seconds - len(blocks) * generator.chunk_s) > 0:
+            blocks.append(generator.tick(controls).audio)
             if progress is not None:
-                progress(min(len(blocks[-1]), due - made) / self.rate_hz)
-        return np.concatenate(blocks)[:due]
+                progress(min(generator.chunk_s, left))
+        return self._format.measured(np.concatenate(blocks))[: round(seconds * self.rate_hz)]
 
     def copy(self, audio: Array) -> Array:
-        """Encode and decode: the autoencoder alone, of the same length (ends padded meanwhile)."""
+        """Encode and decode: the autoencoder alone, of the same length."""
+        return self._format.measured(self.whole_copy(self._format.played(audio)))[: len(audio)]
+
+    def whole_copy(self, audio: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The same of float32[samples, channels] as the bundle plays it; ends padded meanwhile."""
         frame = self._bundle.manifest.latent.frame_samples
-        padded = np.pad(audio, (0, -len(audio) % frame))
-        feed = np.ascontiguousarray(self._channels(padded).T[None])
+        padded = np.pad(audio, ((0, -len(audio) % frame), (0, 0)))
+        feed = np.ascontiguousarray(padded.T[None])
         latents = self._backend.session("encoder").run({"audio": feed})["latents"][0]
         decoder = StreamDecoder(self._bundle, self._backend, len(latents))
-        return mono(decoder.decode(latents))[: len(audio)]
-
-    def _channels(self, audio: Array) -> npt.NDArray[np.float32]:
-        channels = self._bundle.manifest.audio.channels
-        return np.repeat(audio[:, None], channels, axis=1).astype(np.float32)
+        return decoder.decode(latents)[: len(audio)]

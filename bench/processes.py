@@ -25,3 +25,29 @@ def tree(process_id: int) -> list[int]:
     except OSError:  # it has just ended, or this system has no such files
         pass
     return found
+
+
+def turns_s(process_id: int) -> tuple[float, float]:
+    """Processor time that a process had, and how long it waited for a processor; all threads."""
+    ran = waited = 0
+    try:
+        for thread in Path(f"/proc/{process_id}/task").iterdir():
+            fields = (thread / "schedstat").read_text(encoding="ascii").split()
+            ran, waited = ran + int(fields[0]), waited + int(fields[1])
+    except OSError:
+        return float("nan"), float("nan")
+    return ran / 1e9, waited / 1e9
+
+
+def own_memory_mb(process_id: int) -> float:
+    """Memory that a process has made or shares with few: what may grow; NaN where it is gone.
+
+    Pages of files, such as libraries, come and go with what else the machine does, and count for
+    nothing. What several processes share counts in parts.
+    """
+    try:
+        lines = Path(f"/proc/{process_id}/smaps_rollup").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return float("nan")
+    kinds = ("Pss_Anon:", "Pss_Shmem:")
+    return sum(int(line.split()[1]) for line in lines if line.startswith(kinds)) * 1024 / 1e6

@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 from tqdm import tqdm
 
-from bench import listening, machine, plots
+from bench import listening, machine, plots, wide
 from bench.command import answered, bundle_options, opened
 from bench.continuity import drift, self_similarity
 from bench.features import embed_all
@@ -31,9 +31,11 @@ from bench.playing import Player
 from bench.report import plain, to_json
 from bench.spectra import Array
 from bench.verdict import QUALITY_BUDGETS, checks, passed
+from engine.spec import AudioSpec
 
 PROMPT_S, TRUTH_S = 8.0, 16.0
 PICTURES = 6
+WIDE_SONGS = 24
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,16 @@ def _copies(heard: Heard, rate_hz: int) -> dict[str, Any]:
     return found
 
 
+def wide_copies(options: argparse.Namespace, player: Player, audio: AudioSpec) -> dict[str, Any]:
+    """The autoencoder in the bundle's own form."""
+    sources = {"held_out": wide.songs(options.data, options.split, WIDE_SONGS, audio)}
+    if options.takes:
+        sources["takes"] = wide.takes(options.takes, audio)
+    found = {name: wide.copies(player, pieces, audio.sample_rate_hz)
+             for name, pieces in sources.items()}  # fmt: skip
+    return {name: figures for name, figures in found.items() if figures}
+
+
 def draw(heard: Heard, report: dict[str, Any], scale: Scale, rate_hz: int, out: Path) -> list[str]:
     """Pictures into `out`; returns their names in the order of the report."""
     names = ["distances.png", "drift.png"]
@@ -189,6 +201,7 @@ def _report(options: argparse.Namespace) -> int:
         "bundle": {"name": bundle.manifest.name, "hash": bundle.hash},
         "backend": backend.name,
         **measure(heard, found, player.chunk_samples, player.rate_hz),
+        "wide": wide_copies(options, player, bundle.manifest.audio),
     }
     bounds = checks(plain(report), QUALITY_BUDGETS)
     options.out.mkdir(parents=True, exist_ok=True)

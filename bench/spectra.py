@@ -14,6 +14,8 @@ Array = npt.NDArray[np.float64]
 
 FFT_SAMPLES = 2048
 HOP_SAMPLES = 512
+NAMED_AT_HZ = 24_000
+"""The rate of these; windows last as long at higher rates."""
 MEL_BANDS = 80
 MEL_LOWEST_HZ = 30.0
 RELATIVE_FLOOR = 1e-8
@@ -66,7 +68,9 @@ def mel_filters(rate_hz: int, fft_samples: int = FFT_SAMPLES, bands: int = MEL_B
 
 def mel_power(audio: npt.ArrayLike, rate_hz: int) -> Array:
     """Mel power `[frames, 80]`."""
-    return np.asarray(power_spectrogram(audio) @ mel_filters(rate_hz))
+    factor = max(1, rate_hz // NAMED_AT_HZ)
+    fft, hop = factor * FFT_SAMPLES, factor * HOP_SAMPLES
+    return np.asarray(power_spectrogram(audio, fft, hop) @ mel_filters(rate_hz, fft))
 
 
 def mel_db_error(estimate: npt.ArrayLike, reference: npt.ArrayLike, rate_hz: int) -> float:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from bench.asks import Ask, Wish
-from bench.spectra import Array, mono
+from bench.playing import Format
+from bench.spectra import Array
 from engine.backends import Backend
 from engine.bundle import Bundle
 from engine.controls import Controls
 from engine.errors import UsageError
 from engine.generator import Generator
 from engine.prompts import Prompt, Prompts
-from engine.session import Floats
 
 
 class Steerer:
-    """Plays one bundle on one backend as it is asked. Audio is mono."""
+    """Plays one bundle on one backend as it is asked. Audio is as measured (`bench.playing`)."""
 
     def __init__(
         self, bundle: Bundle, backend: Backend, recordings: Mapping[str, Array] | None = None
     ) -> None:
-        """`recordings`: mono, at the bundle's rate, by the style that they may be asked for as.
+        """`recordings`: at the measured rate, by the style that they may be asked for as.
 
         UsageError for a bundle that takes no prompts.
         """
@@ -33,7 +34,8 @@ class Steerer:
         self._backend = backend
         self._recordings = recordings or {}
         self._prompts = Prompts(bundle, backend)
-        self.rate_hz = bundle.manifest.audio.sample_rate_hz
+        self._format = Format(bundle)
+        self.rate_hz = self._format.rate_hz
 
     def can(self, ask: Ask) -> bool:
         """Whether there is a recording of what it takes one of."""
@@ -61,15 +63,11 @@ class Steerer:
 
     def play(self, generator: Generator, controls: Controls, seconds: float) -> Array:
         """The next `seconds`, rounded up to whole chunks."""
-        wanted = -(-round(seconds * self.rate_hz) // generator.chunk_samples)
-        ticks = (generator.tick(controls.snapshot()).audio for _ in range(wanted))
-        return np.concatenate([mono(audio) for audio in ticks])
+        wanted = math.ceil(seconds / generator.chunk_s - 1e-6)
+        ticks = [generator.tick(controls.snapshot()).audio for _ in range(wanted)]
+        return self._format.measured(np.concatenate(ticks))
 
     def _prompt(self, wish: Wish) -> list[Prompt]:
         if wish.recording:
-            return [Prompt(audio=self._channels(self._recordings[wish.recording]))]
+            return [Prompt(audio=self._format.played(self._recordings[wish.recording]))]
         return [Prompt(text=wish.text)] if wish.text else []
-
-    def _channels(self, audio: Array) -> Floats:
-        channels = self._bundle.manifest.audio.channels
-        return np.repeat(audio[:, None], channels, axis=1).astype(np.float32)

@@ -50,6 +50,8 @@ CONTROL_BUDGETS = {
 }
 QUALITY_BUDGETS = {
     "autoencoder.held_out.mel_error_db": (3.0, 1.5),
+    "wide.held_out.mel_error_db": (2.0, 1.5),
+    "wide.takes.mel_error_db": (4.0, 2.0),
     "frechet.ratio": (0.5, 0.2),
     "drift.bad_samples": (0.0, 0.0),
     "drift.longest_silence_s": (1.0, 0.5),

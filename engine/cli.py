@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from engine.choices import BACKENDS
 from engine.commands import registered, version
 from engine.errors import PerpetuoError, UsageError
 from engine.relays.options import add_listen, add_relay
@@ -118,8 +119,12 @@ def _music() -> Parser:
     ladder.add_argument("--steps", type=_count, metavar="T", help="passes from noise to music")
     ladder.add_argument("--depth", type=_count, metavar="J", help="chunks in flight; divides T")
     ladder.add_argument("--chunk", type=_count, metavar="FRAMES", help="one the bundle lists")
-    ladder.add_argument("--backend", choices=("auto", "ort", "standin"), default="auto")
+    ladder.add_argument("--backend", choices=BACKENDS, default="auto", help="docs/backends.md")
     ladder.add_argument("--threads", type=_count, default=1, help="threads of one pass")
+    ladder.add_argument(
+        "--standin-audio", type=_format, default=(24000, 1), metavar="HZ,CHANNELS",
+        help="what the stand-in plays (24000,1)",
+    )  # fmt: skip
     return music
 
 
@@ -171,6 +176,15 @@ def _serve(serve: argparse.ArgumentParser) -> None:
         "--token", type=_token, default=os.environ.get("PERPETUO_TOKEN") or None,
         help="listeners must name it; PERPETUO_TOKEN keeps it out of the process list",
     )  # fmt: skip
+    for role, may in (
+        ("listener", "hear"), ("performer", "move the hands, too"),
+        ("conductor", "ask for everything, one at a time"),
+    ):  # fmt: skip
+        serve.add_argument(
+            f"--{role}-token", type=_token, metavar="TOKEN",
+            default=os.environ.get(f"PERPETUO_{role.upper()}_TOKEN") or None,
+            help=f"who names it may {may} (docs/protocol.md)",
+        )  # fmt: skip
     serve.add_argument("--tls-cert", metavar="FILE", help="PEM; with it, https and wss")
     serve.add_argument("--tls-key", metavar="FILE", help="PEM")
     serve.add_argument("--origin", action="append", default=[], help="a page that may listen, too")
@@ -196,7 +210,11 @@ def _serve(serve: argparse.ArgumentParser) -> None:
         help="streams of their own for as many conductors; one process plays them all",
     )  # fmt: skip
     watch.add_argument(
-        "--one-process", action="store_true", help="unwatched, as it is with a performer's rig"
+        "--batch", type=_batch, default=4, metavar="N",
+        help="of --sessions, how many at most share a run of the network (4; 1: none)",
+    )  # fmt: skip
+    watch.add_argument(
+        "--one-process", action="store_true", help="unwatched, as it is with --screen"
     )
 
 
@@ -210,6 +228,10 @@ def _render(render: argparse.ArgumentParser) -> None:
 
 
 def _count(text: str) -> int:
+    return _whole(text, 1, 1000)
+
+
+def _batch(text: str) -> int:
     return _whole(text, 1, 1000)
 
 
@@ -263,6 +285,11 @@ def _channels(text: str) -> tuple[int, ...]:
     if len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"{text!r:.40} names a channel twice")
     return found
+
+
+def _format(text: str) -> tuple[int, int]:
+    rate_hz, _, channels = text.partition(",")
+    return _whole(rate_hz, 8000, 192000), _whole(channels or "1", 1, 8)
 
 
 def _plain(text: str) -> float:

@@ -26,7 +26,7 @@ CLOCK_SIZE = 2 * len(HARMONICS)
 KEYS = len(TONICS) * len(SCALES)
 EVIDENCE_SIZE = SIXTEENTHS + KEYS
 
-BEAT_SURE, KEY_SURE = 0.2, 0.05
+BEAT_SURE, KEY_SURE = 0.05, 0.05
 """Nats a token by which a beat or a key must beat chance to be believed."""
 SHORTEST_S = 3.0
 """Less music than this tells no tempo."""

@@ -2,24 +2,24 @@
 
 `WindowContext` runs the whole window in every pass, as published. `CachedContext` runs only the
 chunks in flight; what finished chunks leave behind is computed once, at the context angle, and
-kept in rings whose slot is chunk index modulo context. A *pass* throws the next states away, a
-*commit* keeps them.
+kept in rings whose slot is chunk index modulo context.
 
-A network with conditions runs on a batch of one, or of two where guidance is wanted: what was
-asked, and nothing asked; both look back on the same rings.
+A pass may be taken in three steps, so that several streams share one run: `put` writes down what
+it is about, somebody runs what `put` gave, and `take` reads what was found.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
 from engine.bundle import Bundle
-from engine.errors import UsageError
+from engine.lockstep import Passable
 from engine.session import Array, Backend, Floats
-from engine.spec import StateSpec
+from engine.slots import Run, Slots, nothing_asked
 from engine.window import Plan, Window
 
 
@@ -32,12 +32,23 @@ class Context(Protocol):
     keep: int
     """Finished chunks that are looked back on, at most."""
 
+    row: int
+    """Its own, in what it shares with others."""
+
     def reset(self) -> None:
         """Forget every finished chunk."""
         ...
 
     def velocity(self, window: Window) -> Floats:
         """float32[n, frames, dim] of the n chunks in flight, oldest first; for one use."""
+        ...
+
+    def put(self, window: Window) -> Passable:
+        """Write what the next pass is about; what is to be run for it."""
+        ...
+
+    def take(self, window: Window) -> Floats:
+        """What that run found, as `velocity` gives it."""
         ...
 
     def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
@@ -65,15 +76,28 @@ class WindowContext:
         feeds = {"latents": self._latents.reshape(whole), "angle": self._angle.reshape(1, -1)}
         out = {"velocity": self._velocity.reshape(whole)}
         self._bound = backend.session("velocity").bind(feeds, out)
+        self.row = 0
+
+    def go(self, rows: Sequence[int]) -> None:
+        """Run the window; it shares no run with others."""
+        self._bound()
 
     def reset(self) -> None:
         """Nothing is kept outside the window."""
 
     def velocity(self, window: Window) -> Floats:
         """float32[n, frames, dim] of the n chunks in flight, oldest first."""
+        self.put(window).go([self.row])
+        return self.take(window)
+
+    def put(self, window: Window) -> WindowContext:
+        """Write the window down."""
         self._latents[...] = window.latents
         self._angle[...] = window.angles[:, None]
-        self._bound()
+        return self
+
+    def take(self, window: Window) -> Floats:
+        """float32[n, frames, dim] of the n chunks in flight, oldest first."""
         return self._velocity[window.flying]
 
     def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
@@ -81,120 +105,178 @@ class WindowContext:
 
 
 class CachedContext:
-    """The chunks in flight, and rings of what `context.chunks` finished chunks left behind."""
+    """The chunks in flight, and rings of what `context.chunks` finished chunks left behind.
+
+    A finished chunk waits for the next pass and runs in it, in front of those in flight: they look
+    back on it there, and what it leaves is kept. Where guidance is wanted, every chunk in flight
+    is there twice: as it was asked, and with nothing asked.
+    """
 
     fills = False
 
-    def __init__(self, bundle: Bundle, backend: Backend, frames: int, depth: int) -> None:
-        manifest = bundle.manifest
-        graph = manifest.graphs["velocity"]
-        self.keep = manifest.context.chunks
-        self._session = backend.session("velocity")
-        self._specs = graph.states
-        self._period = graph.position_period or 1
-        self._context_angle = manifest.context.angle
-        self._one = (1, frames, manifest.latent.dim)
-        self._prompting = manifest.prompting
-        self._states: dict[str, Array] = {
-            spec.name: np.empty(spec.resolve({}), spec.dtype) for spec in graph.states
-        }
-        self._filled = np.zeros((1, self.keep), np.float32)
-        self._position = np.zeros(1, np.int64)
-        chunks_at_once = graph.input("latents").shape[1]
-        self._batch = self.keep if isinstance(chunks_at_once, str) else chunks_at_once
-        if depth > self._batch or (self._batch > 1 and isinstance(chunks_at_once, int)):
-            raise UsageError(
-                f"the velocity graph takes {chunks_at_once} chunks at once, the ladder has "
-                f"{depth} in flight: use a ladder of that depth"
-            )
-        rows = (1, 2) if manifest.prompting else (1,)
-        self._runs = {(n, b): Run(self, n, b) for n in range(1, depth + 1) for b in rows}
+    def __init__(
+        self, bundle: Bundle, backend: Backend, frames: int, slots: Slots | None = None
+    ) -> None:
+        """`slots` are those shared with other streams; else it has one of its own."""
+        context = bundle.manifest.context
+        self.keep = context.chunks
+        self._angle = context.angle
+        self._slots = slots or Slots(bundle, backend, frames)
+        self.row = self._slots.take()
+        weakref.finalize(self, self._slots.give, self.row)
+        self._filled = np.zeros(self.keep, np.float32)
+        self._waiting = Waiting(self._slots)
+        self._told: tuple[Run, int, list[Plan]] | None = None
         self.reset()
+
+    def arrays(self) -> dict[str, Array]:
+        """All that is kept between passes, by name; to be read, or written between two ticks."""
+        self._told = None
+        own = {name: state[self.row] for name, state in self._slots.states.items()}
+        return own | {"filled": self._filled} | self._waiting.arrays
 
     def reset(self) -> None:
         """Forget every finished chunk."""
+        self._slots.forget(self.row)
         self._filled.fill(0.0)
-        for spec in self._specs:
-            self._states[spec.name].fill(spec.initial)
+        self._waiting.clear()
+        self._told = None
 
     def velocity(self, window: Window) -> Floats:
         """float32[n, frames, dim] of the n chunks in flight, oldest first."""
-        count = len(window.flying)
-        first = window.count - count
-        assert window.rung[first] > 0, "chunks in flight stand together at the end"
-        plans = window.plans[first:]
-        guided = any(plan.guidance != 1.0 for plan in plans)
-        run = self._runs[count, 2 if guided else 1]
-        run.latents[:] = window.latents[first : window.count]
-        run.angle[:] = window.angles[first : window.count]
-        run.ask(plans)
-        self._position[0] = window.index[first] % self._period
-        run.go()
-        velocity: Floats = run.out["velocity"]
-        return guide(velocity, [plan.guidance for plan in plans]) if guided else velocity[0]
+        self.put(window).go([self.row])
+        return self.take(window)
+
+    def put(self, window: Window) -> Run:
+        """Write what the next pass is about; the run to be done for it."""
+        first = window.flying[0]
+        assert window.rung[first : window.count].all(), "chunks in flight stand together at the end"
+        index, plans = int(window.index[first]), window.plans[first:]
+        ahead, copies = self._waiting.count, 2 if guided(plans) else 1
+        run = self._slots.run_of(ahead + copies * len(plans))
+        if ahead or self._told != (run, index, plans):
+            self._tell(run, index, plans, copies)
+        self._told = run, index, plans
+        shape, row = (copies, len(plans)), self.row
+        flying = run.latents[row, ahead:].reshape(*shape, *run.latents.shape[2:])
+        flying[:] = window.latents[first : window.count]
+        run.angle[row, ahead:].reshape(shape)[:] = window.angles[first : window.count]
+        return run
+
+    def take(self, window: Window) -> Floats:
+        """What that run found, float32[n, frames, dim]; what waited is in the ring now."""
+        assert self._told is not None, "nothing was put"
+        run, _, plans = self._told
+        velocity: Floats = run.velocity[self.row, self._waiting.count :]
+        self._keep_waiting(run)
+        if velocity.shape[0] == len(plans):
+            return velocity
+        both = velocity.reshape(2, len(plans), *velocity.shape[1:])
+        return guide(both, [plan.guidance for plan in plans])
 
     def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
-        """Finished chunks float32[n, frames, dim] in a row, several at once where the graph can."""
-        for start in range(0, latents.shape[0], self._batch):
-            part = latents[start : start + self._batch]
-            run = self._runs[1, 1] if len(part) == 1 else Run(self, len(part))
-            run.ask(plans[start : start + self._batch])
-            self._commit(run, part, first_index + start)
+        """Finished chunks float32[n, frames, dim] in a row; a single one waits for a pass."""
+        for start in range(0, latents.shape[0], self._slots.at_once):
+            part = slice(start, start + self._slots.at_once)
+            self._commit(latents[part], first_index + start, list(plans[part]))
 
-    def _commit(self, run: Run, latents: Floats, first_index: int) -> None:
-        run.latents[0] = latents
-        run.angle.fill(self._context_angle)
-        self._position[0] = first_index % self._period
-        run.go()
-        slots = [(first_index + k) % self.keep for k in range(latents.shape[0])]
-        for spec in self._specs:
-            self._keep(spec, run.out[spec.next_name], slots)
-        self._filled[0, slots] = 1.0
-
-    def _nothing(self, chunks: int, rows: int) -> dict[str, Array]:
-        """The conditions of a run with nothing asked: absent tokens and an empty brief."""
-        if self._prompting is None:
-            return {}
-        count = self._one[1] // self._prompting.token_frames
-        shape = (rows, chunks, self._prompting.brief_size)
-        tokens = np.full((rows, chunks, count), self._prompting.vocabulary, np.int64)
-        return {"tokens": tokens, "brief": np.zeros(shape, np.float32)}
-
-    def _keep(self, spec: StateSpec, after: Array, slots: list[int]) -> None:
-        state = self._states[spec.name]
-        if spec.ring_axis is None:
-            state[...] = after
+    def _commit(self, latents: Floats, first_index: int, plans: list[Plan]) -> None:
+        if self._waiting.count:
+            run = self._slots.run_of(1)
+            self._tell(run, 0, [], 1)
+            run.go([self.row])
+            self._keep_waiting(run)
+        if len(latents) == 1:
+            self._waiting.note(latents[0], first_index, plans)
             return
-        np.moveaxis(state, spec.ring_axis, 0)[slots] = np.moveaxis(after, spec.ring_axis, 0)
+        run = self._slots.new_run(len(latents), self.row, self.row + 1)
+        run.latents[0], run.angle[0] = latents, self._angle
+        self._tell(run, first_index, plans, 1)
+        run.go([self.row])
+        self._keep(run, [(first_index + k) % self.keep for k in range(len(latents))])
+
+    def _keep_waiting(self, run: Run) -> None:
+        if self._waiting.count:
+            self._keep(run, [self._waiting.index % self.keep])
+            self._waiting.clear()
+
+    def _keep(self, run: Run, slots: list[int]) -> None:
+        self._slots.keep(run, self.row, slots)
+        self._filled[slots] = 1.0
+        self._told = None
+
+    def _tell(self, run: Run, index: int, plans: list[Plan], copies: int) -> None:
+        """Where the chunks of a run stand, what each looks back on, and what it was asked.
+
+        The chunk that waits is in front; `plans` are those of the others, which follow in
+        `copies`: the second has nothing asked. The oldest of them has this index.
+        """
+        waiting, row = self._waiting, self.row - run.start
+        ahead, count = waiting.count, run.chunks - waiting.count
+        count //= copies
+        place = index + np.arange(count)
+        run.filled[row] = self._filled
+        run.sees[row] = 0.0
+        for start in range(ahead, run.chunks, count or 1):
+            part = slice(start, start + count)
+            run.position[row, part] = place % self._slots.period
+            run.sees[row, part, part] = np.tri(count, dtype=np.float32)
+            run.before[row, part] = self.keep + start - 1 + np.arange(count)
+            run.before[row, start] = self.keep if ahead else (index - 1) % self.keep
+            run.ask(row, start, plans if start == ahead else [None] * count)
+        if ahead:
+            run.latents[row, 0], run.angle[row, 0] = waiting.latents, self._angle
+            run.position[row, 0] = waiting.index % self._slots.period
+            run.filled[row, 1:, waiting.index % self.keep] = 0.0  # its place in the ring
+            run.sees[row, :, 0] = 1.0
+            run.before[row, 0] = (waiting.index - 1) % self.keep
+            run.ask(row, 0, [waiting.plan])
 
 
-class Run:
-    """The arrays of a run of n chunks, bound once; of two rows, the second has nothing asked."""
+class Waiting:
+    """At most one finished chunk, in arrays that stay where they are."""
 
-    def __init__(self, context: CachedContext, chunks: int, rows: int = 1) -> None:
-        _, frames, dim = context._one
-        self.latents = np.zeros((rows, chunks, frames, dim), np.float32)
-        self.angle = np.zeros((rows, chunks), np.float32)
-        self.asked = context._nothing(chunks, rows)
-        sizes = {"chunks": chunks, "frames": frames}
-        self.out: dict[str, Array] = {"velocity": np.zeros_like(self.latents)}
-        for spec in context._specs:
-            shape = spec.next_spec.resolve(sizes)
-            shape = (rows, *shape[1:]) if rows > 1 else shape
-            self.out[spec.next_name] = np.zeros(shape, spec.dtype)
-        feeds: dict[str, Array] = {
-            "latents": self.latents, "angle": self.angle, "position": context._position,
-            "filled": context._filled, **self.asked, **context._states,
-        }  # fmt: skip
-        self.go: Callable[[], None] = context._session.bind(feeds, self.out)
+    def __init__(self, slots: Slots) -> None:
+        self.latents = np.zeros(slots.chunk, np.float32)
+        self._place = np.zeros(2, np.int64)  # how many, 0 or 1, and the index
+        self._asked = nothing_asked(slots.prompting, (1,), slots.chunk[0])
 
-    def ask(self, plans: Sequence[Plan]) -> None:
-        """What is asked of each chunk, into the first row."""
-        if self.asked:
-            assert len(plans) == self.latents.shape[1], "every chunk has a plan"
-            for k, plan in enumerate(plans):
-                self.asked["tokens"][0, k] = plan.tokens
-                self.asked["brief"][0, k] = plan.brief
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """All of them, by name."""
+        plain: dict[str, Array] = {"waiting": self._place, "waiting.latents": self.latents}
+        return plain | {f"waiting.{name}": array for name, array in self._asked.items()}
+
+    @property
+    def count(self) -> int:
+        """0 or 1."""
+        return int(self._place[0])
+
+    @property
+    def index(self) -> int:
+        """Of the chunk."""
+        return int(self._place[1])
+
+    @property
+    def plan(self) -> Plan | None:
+        """What it was asked to be; None where nothing can be asked."""
+        return Plan(self._asked["tokens"][0], self._asked["brief"][0]) if self._asked else None
+
+    def note(self, latents: Floats, index: int, plans: Sequence[Plan]) -> None:
+        """A chunk float32[frames, dim] begins to wait; the one plan is its own."""
+        self.latents[...] = latents
+        self._place[:] = 1, index
+        for name, array in self._asked.items():
+            array[0] = getattr(plans[0], name)
+
+    def clear(self) -> None:
+        """None waits."""
+        self._place[0] = 0
+
+
+def guided(plans: Sequence[Plan]) -> bool:
+    """Does any of these lead away from what is not asked?"""
+    return any(plan.guidance != 1.0 for plan in plans)
 
 
 def guide(velocity: Floats, guidance: Sequence[float]) -> Floats:
@@ -210,8 +292,16 @@ def guide(velocity: Floats, guidance: Sequence[float]) -> Floats:
     return asked
 
 
-def open_context(bundle: Bundle, backend: Backend, frames: int, depth: int) -> Context:
-    """The context that the bundle was trained for."""
+def open_context(
+    bundle: Bundle, backend: Backend, frames: int, depth: int, slots: Slots | None = None
+) -> Context:
+    """The context that the bundle was trained for; a backend on a device may bring its own.
+
+    `slots` are shared with other streams.
+    """
+    own = getattr(backend, "context", lambda frames, depth: None)(frames, depth)
+    if own is not None:
+        return own  # type: ignore[no-any-return]
     if bundle.manifest.context.kind == "window":
         return WindowContext(bundle, backend, frames)
-    return CachedContext(bundle, backend, frames, depth)
+    return CachedContext(bundle, backend, frames, slots)

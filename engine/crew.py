@@ -7,17 +7,22 @@ is finished. How urgent a stream is, it says itself, whenever a thread looks for
 
 A stream that gives up a hand in the middle of a tick leaves a thread that may never come back; the
 crew puts another in its place, and the old one ends when its tick does.
+
+With `batch` a thread takes so many ticks at once, as far as they wait, and does them in step: where
+streams share their rows (`engine.slots`), each pass of all of them is one run.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from time import monotonic, perf_counter
 
 from engine.admission import Load, check_room
 from engine.generator import Block, Generator
+from engine.lockstep import Ticking, together
 from engine.worker import Job, Result, Worker
 
 LeftS = Callable[[], float]
@@ -35,6 +40,7 @@ class Hand(Worker):
         self.queued = False  # a job waits for its turn
         self.at_work = False
         self.given_up = False
+        self.shift = Shift()
         self.done_s = 0.0  # when the last tick ended, on the monotonic clock
         self._crew = crew
         self._make = make
@@ -53,13 +59,20 @@ class Hand(Worker):
     def work(self, job: Job) -> Result:
         """Do a job, in the thread of the caller."""
         began_s = perf_counter()
-        block: Block | None = None
-        error: Exception | None = None
         try:
-            block = self._tick(job)
-        except Exception as caught:
-            error = caught
-        result = Result(block, error, perf_counter() - began_s, self._cold)
+            made: Block | Exception = self._tick(job)
+        except Exception as error:
+            made = error
+        return self.done(made, perf_counter() - began_s)
+
+    def ticking(self, job: Job) -> Ticking[Block]:
+        """A job that gives up its passes."""
+        return (yield from self._ready(job).ticking(job.controls, job.steps))
+
+    def done(self, made: Block | Exception, tick_s: float) -> Result:
+        """What came of a job that took so long."""
+        block, error = (None, made) if isinstance(made, Exception) else (made, None)
+        result = Result(block, error, tick_s, self._cold)
         self._cold = self._cold and block is None
         self.done_s = monotonic()
         return result
@@ -69,11 +82,30 @@ class Hand(Worker):
         self._results.put(result)
 
 
-class Crew:
-    """`threads` threads for any number of streams."""
+@dataclass
+class Shift:
+    """What a thread does at one time."""
 
-    def __init__(self, threads: int) -> None:
+    lost: bool = False  # a hand was given up: another thread does what comes after
+
+
+Taken = Sequence[tuple[Hand, Job]]
+
+
+def in_step(taken: Taken) -> list[Result]:
+    """Several jobs at once; of the time that it takes, each has its share."""
+    began_s = perf_counter()
+    made = together(hand.ticking(job) for hand, job in taken)
+    share_s = (perf_counter() - began_s) / len(taken)
+    return [hand.done(one, share_s) for (hand, _), one in zip(taken, made, strict=True)]
+
+
+class Crew:
+    """`threads` threads for any number of streams, each with up to `batch` ticks at a time."""
+
+    def __init__(self, threads: int, batch: int = 1) -> None:
         self.threads = threads
+        self.batch = batch
         self._load = Load()
         self.substitutes = 0  # threads put in the place of one that did not come back
         self._waiting: dict[Hand, Job] = {}
@@ -105,8 +137,11 @@ class Crew:
             self._waiting.pop(hand, None)
             hand.queued = False
             self._change.wait_for(lambda: not hand.at_work, timeout_s)
-            if hand.at_work and not hand.given_up and not self._closing:
-                hand.given_up = True
+            if not hand.at_work or self._closing:
+                return
+            hand.given_up = True
+            if not hand.shift.lost:
+                hand.shift.lost = True
                 self.substitutes += 1
                 self._enlist()
 
@@ -126,16 +161,18 @@ class Crew:
         thread.start()
 
     def _run(self) -> None:
-        while (taken := self._next()) is not None:
-            hand, job = taken
-            result = hand.work(job)
+        shift = Shift()
+        while not shift.lost and (taken := self._next(shift)):
+            hand, job = taken[0]
+            results = [hand.work(job)] if len(taken) == 1 else in_step(taken)
             with self._change:
-                self._note(hand, result)
-                hand.at_work = False
+                for (hand, _), result in zip(taken, results, strict=True):
+                    self._note(hand, result)
+                    hand.at_work = False
                 self._change.notify_all()
-            if hand.given_up:
-                return
-            hand.deliver(result)
+            for (hand, _), result in zip(taken, results, strict=True):
+                if not hand.given_up:
+                    hand.deliver(result)
 
     def _note(self, hand: Hand, result: Result) -> None:
         """What a tick took, unless it was the first or there is none."""
@@ -146,12 +183,13 @@ class Crew:
         passes_s = block.stage_s["passes"]
         self._load.record(hand.done_s, result.tick_s, block.passes, passes_s, full)
 
-    def _next(self) -> tuple[Hand, Job] | None:
-        """The most urgent job, as soon as there is one; None when the crew is closed."""
+    def _next(self, shift: Shift) -> Taken:
+        """The most urgent jobs, as soon as there is one; none when the crew is closed."""
         with self._change:
             self._change.wait_for(lambda: self._waiting or self._closing)
             if self._closing:
-                return None
-            hand = min(self._waiting, key=lambda one: one.left_s())
-            hand.queued, hand.at_work = False, True
-            return hand, self._waiting.pop(hand)
+                return ()
+            hands = sorted(self._waiting, key=lambda one: one.left_s())[: self.batch]
+            for hand in hands:
+                hand.queued, hand.at_work, hand.shift = False, True, shift
+            return [(hand, self._waiting.pop(hand)) for hand in hands]

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Protocol
+
 import numpy as np
 
 from engine.bundle import Bundle
 from engine.session import Array, Backend, Floats
+
+
+class Decoder(Protocol):
+    """What the generator asks of a decoder."""
+
+    @property
+    def _states(self) -> Mapping[str, Array]:
+        """What a stream keeps, for `engine.memory`."""
+        ...
+
+    def reset(self) -> None:
+        """Back to the initial states: the next piece is a beginning."""
+        ...
+
+    def decode(self, latents: Floats) -> Floats:
+        """Latents float32[frames, dim] -> a new float32[frames·frame_samples, channels]."""
+        ...
+
+
+def open_decoder(bundle: Bundle, backend: Backend, frames: int) -> Decoder:
+    """A decoder for pieces of `frames`; a backend on a device may bring its own."""
+    own = getattr(backend, "decoder", None)
+    return own(frames) if own else StreamDecoder(bundle, backend, frames)
 
 
 class StreamDecoder:

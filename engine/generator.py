@@ -19,12 +19,14 @@ from engine.bearings import Bearings
 from engine.bundle import Bundle
 from engine.context import open_context
 from engine.controls import Controls, ControlSnapshot
-from engine.decoder import StreamDecoder
+from engine.decoder import open_decoder
 from engine.errors import BundleError, UsageError
 from engine.guard import round_off
 from engine.listener import Listener
+from engine.lockstep import Ticking, alone
 from engine.planner import Planner
 from engine.session import Backend, Floats
+from engine.slots import Slots
 from engine.spec import GoldenSpec, LadderSpec
 from engine.window import UNPLANNED, Plan, Rungs, Tokens, Window, noise
 
@@ -55,12 +57,13 @@ class Generator:
 
     `ladder` sets the depth, and the steps where no control of that name does; `seed` is added to
     the control of that name; `chunk_frames` is one of the sizes that the bundle was trained on;
-    `angles` makes the table of a number of steps.
+    `angles` makes the table of a number of steps; `slots` are shared with other streams.
     """
 
     def __init__(
         self, bundle: Bundle, backend: Backend, *, ladder: LadderSpec | None = None, seed: int = 0,
         chunk_frames: int | None = None, angles: Callable[[int], Table] = schedule,
+        slots: Slots | None = None,
     ) -> None:  # fmt: skip
         manifest = bundle.manifest
         missing = set(manifest.conditions) - ({"tokens", "brief"} if manifest.prompting else set())
@@ -77,8 +80,8 @@ class Generator:
             raise UsageError(f"chunks of {self.chunk_frames} frames; trained on: {sizes}")
         self.chunk_samples = self.chunk_frames * manifest.latent.frame_samples
         self.chunk_s = self.chunk_samples / manifest.audio.sample_rate_hz
-        self._decoder = StreamDecoder(bundle, backend, self.chunk_frames)
-        self._context = open_context(bundle, backend, self.chunk_frames, self.ladder.depth)
+        self._decoder = open_decoder(bundle, backend, self.chunk_frames)
+        self._context = open_context(bundle, backend, self.chunk_frames, self.ladder.depth, slots)
         fills = self._context.fills
         capacity = self._context.keep + (1 if fills else self.ladder.depth)
         if self.ladder.depth > capacity:
@@ -176,6 +179,10 @@ class Generator:
 
     def tick(self, controls: ControlSnapshot, steps: int | None = None) -> Block:
         """The next block. `steps` overrides the control of that name."""
+        return alone(self.ticking(controls, steps))
+
+    def ticking(self, controls: ControlSnapshot, steps: int | None = None) -> Ticking[Block]:
+        """The same, giving up every pass to whoever runs it (`engine.lockstep`)."""
         began_s = perf_counter()
         self._trusted, self._next = self._next, self._next + 1
         self._plan_s = 0.0
@@ -183,7 +190,7 @@ class Generator:
         passes = 0
         while (row := self._finished_row()) is None:
             self._admit(controls)
-            passes += self._descend()
+            passes += yield from self._descend()
         passed_s = perf_counter()
         latents = self._window.latents[row].copy()
         plan = self._window.plans[row]
@@ -216,10 +223,8 @@ class Generator:
     def _finished_row(self) -> int | None:
         """Row of the chunk that this tick is to play, if it is finished."""
         window = self._window
-        for row in window.finished:
-            if window.index[row] == self._trusted:
-                return row
-        return None
+        index = window.index[: window.count].tolist()
+        return next((row for row in window.finished if index[row] == self._trusted), None)
 
     def _admit(self, controls: ControlSnapshot) -> None:
         """Noise enters: one chunk if the ladder has room, or all that fill a window at once."""
@@ -251,11 +256,12 @@ class Generator:
         self._plan_s += perf_counter() - began_s
         return plan
 
-    def _descend(self) -> int:
+    def _descend(self) -> Ticking[int]:
         """T/J passes."""
         passes = self._steps // self.ladder.depth
         for _ in range(passes):
-            self._window.advance(self._context.velocity(self._window), self._table)
+            yield self._context.put(self._window), self._context.row
+            self._window.advance(self._context.take(self._window), self._table)
             self._rungs = self._window.rungs()
         return passes
 

@@ -92,24 +92,39 @@ def _check_window(manifest: Manifest) -> None:
 
 
 def _check_cached(manifest: Manifest) -> None:
+    """A row for each stream, and in it chunks that are finished or in flight."""
     graph = manifest.graphs["velocity"]
     dim, slots = manifest.latent.dim, manifest.context.chunks
-    batch: int | str = "batch" if manifest.prompting else 1
-    _expect("velocity", graph.inputs, ("latents", (batch, "chunks", "frames", dim)))
-    _expect("velocity", graph.inputs, ("angle", (batch, "chunks")))
-    _expect("velocity", graph.inputs, ("position", (1,)), dtype="int64")
-    _expect("velocity", graph.inputs, ("filled", (1, slots)))
-    _expect("velocity", graph.outputs, ("velocity", (batch, "chunks", "frames", dim)))
+    rows = ("batch", "chunks")
+    _expect("velocity", graph.inputs, ("latents", (*rows, "frames", dim)))
+    _expect("velocity", graph.inputs, ("angle", rows))
+    _expect("velocity", graph.inputs, ("position", rows), dtype="int64")
+    _expect("velocity", graph.inputs, ("filled", (*rows, slots)))
+    _expect("velocity", graph.inputs, ("sees", (*rows, "chunks")))
+    _expect("velocity", graph.inputs, ("before", rows), dtype="int64")
+    _expect("velocity", graph.outputs, ("velocity", (*rows, "frames", dim)))
+    if not isinstance(graph.input("latents").shape[1], str):
+        raise BundleError("velocity: latents has a fixed number of chunks; passes differ in it")
     if graph.position_period is None:
         raise BundleError("velocity has no position_period: a stream without end needs one")
     for state in graph.states:
-        _numbers("velocity", state)
-        if state.ring_axis is not None and state.shape[state.ring_axis] != slots:
-            raise BundleError(
-                f"velocity: ring state {state.name} has {state.shape[state.ring_axis]} slots, "
-                f"the context has {slots} chunks"
-            )
-    _check_conditions(manifest, graph, {"latents", "angle", "position", "filled"})
+        _check_ring(state, graph.input("latents").shape[0], slots)
+    _check_conditions(manifest, graph, {"latents", "angle", "position", "filled", "sees", "before"})
+
+
+def _check_ring(state: StateSpec, rows: int | str, slots: int) -> None:
+    """A state of the velocity network: rows in front, then somewhere the slots of a ring."""
+    _numbers("velocity", state, free=1)
+    if state.ring_axis is None or state.ring_axis == 0 or state.shape[0] != rows:
+        raise BundleError(
+            f"velocity: state {state.name} is {list(state.shape)} with ring axis {state.ring_axis},"
+            f" expected {rows} rows in front and a ring behind them"
+        )
+    if state.shape[state.ring_axis] != slots:
+        raise BundleError(
+            f"velocity: ring state {state.name} has {state.shape[state.ring_axis]} slots, "
+            f"the context has {slots} chunks"
+        )
 
 
 def _check_conditions(manifest: Manifest, graph: GraphSpec, basic: set[str]) -> None:
@@ -152,16 +167,11 @@ def _check_conditioned(manifest: Manifest, prompting: PromptingSpec) -> None:
             f"chunks of {manifest.chunk_frames} frames hold no whole number of tokens of "
             f"{prompting.token_frames}"
         )
-    if not isinstance(graph.input("latents").shape[0], str):
-        raise BundleError("velocity: latents has a fixed batch: guidance runs two rows at once")
     _expect("velocity", graph.inputs, ("tokens", ("batch", "chunks", "tokens")), "int64")
     found = graph.input("tokens").shape[2]
     if isinstance(found, int) and tokens != {found}:
         raise BundleError(f"velocity: a chunk has {found} tokens, its frames make {sorted(tokens)}")
     _expect("velocity", graph.inputs, ("brief", ("batch", "chunks", prompting.brief_size)))
-    for state in graph.states:
-        if state.shape[0] != 1 or state.ring_axis == 0:
-            raise BundleError(f"velocity: state {state.name} has no batch axis of 1 in front")
 
 
 def _check_embedding(manifest: Manifest, prompting: PromptingSpec) -> None:
@@ -204,11 +214,30 @@ def _check_language(manifest: Manifest, prompting: PromptingSpec) -> None:
         raise BundleError("language has no position_period: a stream without end needs one")
     for state in graph.states:
         _numbers("language", state)
-        if state.ring_axis != 1 or state.shape[:2] != (1, slots):
+        axis = state.ring_axis
+        if not axis or state.shape[0] != 1 or state.shape[axis] != slots:
             raise BundleError(
                 f"language: state {state.name} is {list(state.shape)} with ring axis "
-                f"{state.ring_axis}, expected [1, {slots}, …] with ring axis 1"
+                f"{axis}, expected [1, …] with {slots} slots in its ring axis"
             )
+    if "write" in manifest.graphs:
+        _check_write(manifest, prompting)
+
+
+def _check_write(manifest: Manifest, prompting: PromptingSpec) -> None:
+    """A run of tokens behind the rings of `language`."""
+    graph, language = manifest.graphs["write"], manifest.graphs["language"]
+    noise = (1, "n", prompting.vocabulary)
+    _expect("write", graph.inputs, ("token", (1, 1)), "int64")
+    _expect("write", graph.inputs, ("favour", noise))
+    _expect("write", graph.inputs, ("filled", (1, "n", prompting.language_context)))
+    for name in ("brief", "clock", "position", "prefix"):
+        told = language.input(name)
+        _expect("write", graph.inputs, (name, told.shape), told.dtype)
+    _expect("write", graph.outputs, ("logits", noise))
+    _expect("write", graph.outputs, ("tokens", (1, "n")), "int64")
+    if (graph.states, graph.position_period) != (language.states, language.position_period):
+        raise BundleError("write: its states or its position_period are not those of language")
 
 
 def _expect(
@@ -234,8 +263,9 @@ def _expect_dtype(graph: str, tensor: TensorSpec, dtype: str) -> None:
         raise BundleError(f"{graph}: {tensor.name} is {tensor.dtype}, expected {dtype}")
 
 
-def _numbers(graph: str, state: StateSpec) -> None:
-    if any(isinstance(axis, str) for axis in state.shape) or state.dtype != "float32":
+def _numbers(graph: str, state: StateSpec, free: int = 0) -> None:
+    """float32 of a fixed shape, but for the first `free` axes."""
+    if any(isinstance(axis, str) for axis in state.shape[free:]) or state.dtype != "float32":
         raise BundleError(
             f"{graph}: state {state.name} is {state.dtype}{list(state.shape)}, "
             "expected float32 with a fixed shape"

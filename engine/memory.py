@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from engine.asked import LONG_AGO
 from engine.bearings import Bearings
 from engine.clock import Clock
-from engine.context import CachedContext
 from engine.controls import Controls, ControlSnapshot
 from engine.errors import UsageError
 from engine.generator import Generator
@@ -74,7 +74,9 @@ def remember(generator: Generator, controls: ControlSnapshot, words: Words | Non
     window, planner = generator._window, generator._planner
     arrays = {name: array.copy() for name, array in _rings(generator).items()}
     if planner is not None and planner._unread:  # nothing is in its rings yet
-        arrays |= {f"planner.{name}": np.zeros_like(ring) for name, ring in planner._states.items()}
+        arrays |= {
+            f"planner.{name}": np.zeros_like(ring) for name, ring in planner.writer.states.items()
+        }
     for name in ROWS:
         arrays[f"window.{name}"] = getattr(window, name)[: window.count].copy()
     arrays |= _of_plans(generator)
@@ -129,12 +131,12 @@ def _rings(generator: Generator) -> dict[str, Array]:
     """The arrays that networks keep between their runs, themselves."""
     found = {f"decoder.{name}": ring for name, ring in generator._decoder._states.items()}
     context, planner = generator._context, generator._planner
-    if isinstance(context, CachedContext):
-        found |= {f"context.{name}": ring for name, ring in context._states.items()}
-        found["context.filled"] = context._filled
+    if not context.fills:  # a cached one, wherever its rings lie
+        arrays = context.arrays()  # type: ignore[attr-defined]
+        found |= {f"context.{name}": array for name, array in arrays.items()}
     if planner is not None:
-        found |= {f"planner.{name}": ring for name, ring in planner._states.items()}
-        found["planner.filled"] = planner._filled
+        found |= {f"planner.{name}": ring for name, ring in planner.writer.states.items()}
+        found["planner.filled"] = planner.writer.filled
     return found
 
 
@@ -159,12 +161,15 @@ def _about(generator: Generator, controls: ControlSnapshot, words: Words | None)
 
 
 def _of_planner(planner: Planner, controls: ControlSnapshot) -> dict[str, Any]:
-    """Where the tokens stand; `turned` where the next tick finds another prompt than the last."""
+    """Where the tokens stand, and since which one this is asked; `turned` where the next tick
+    finds another prompt than the last.
+    """
     bearings = planner.bearings
     clock, key = bearings.clock, bearings.key
     return {
         "index": planner._index, "last": planner._last, "unread": planner._unread,
         "fresh": planner._fresh, "turned": controls.prompt is not planner._prompt,
+        "asked": planner.asked.asked_since(controls, planner._index + 1),
         "since": bearings.since, "key": None if key is None else list(key),
         "clock": None if clock is None else [clock.bpm, clock.start, clock.rate_hz],
     }  # fmt: skip
@@ -229,6 +234,7 @@ def _turn_planner(memory: Memory, planner: Planner, controls: ControlSnapshot) -
     planner.prime(memory.arrays["planner.past"], saved["index"] + 1, bearings)
     planner._last, planner._unread, planner._fresh = saved["last"], saved["unread"], saved["fresh"]
     planner._prompt = NOT_THIS if saved["turned"] else controls.prompt
+    planner.asked.recall(controls, saved.get("asked", LONG_AGO))
 
 
 def _check_arrays(arrays: Mapping[str, Array], generator: Generator) -> None:
@@ -243,7 +249,7 @@ def _check_arrays(arrays: Mapping[str, Array], generator: Generator) -> None:
     if spoilt:
         raise UsageError(f"the state's {spoilt[0]} holds numbers that are not finite")
     prompting = generator.bundle.manifest.prompting
-    for name in ("plans.tokens", "planner.past"):
+    for name in ("plans.tokens", "planner.past", "context.waiting.tokens"):
         tokens = arrays.get(name)
         if prompting is None or tokens is None or not tokens.size:
             continue
@@ -263,7 +269,7 @@ def _wanted(
         most = generator._planner._past.maxlen or 0
         live["planner.past"], sized["planner.past"] = np.zeros(0, np.int64), most
         for name in {"prompt", "planner.sound"} & arrays.keys():
-            live[name] = np.zeros(generator._planner._prompting.embedding, np.float32)
+            live[name] = np.zeros(generator._planner.prompting.embedding, np.float32)
     counts = {name: _count(arrays, name, most) for name, most in sized.items()}
 
     def shape(name: str, array: Array) -> tuple[int, ...]:

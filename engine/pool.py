@@ -31,18 +31,18 @@ class Pool:
 
     def __init__(
         self, make: Callable[[], Generator], *, chunk_s: float, slots: int, ring_s: float,
-        threads: int, margin_s: float = MARGIN_S,
+        threads: int, margin_s: float = MARGIN_S, batch: int = 1,
     ) -> None:  # fmt: skip
         """`make` gives generators of one bundle, ladder and chunk size, on one backend.
 
-        So many `threads` tick at a time; see `workers`.
+        So many `threads` tick at a time (see `workers`), each up to `batch` streams in step.
         """
         self.slots = slots
         self._make = make
         self._chunk_s = chunk_s
         self._ring_s = ring_s
         self._margin_s = margin_s
-        self._crew = Crew(threads)
+        self._crew = Crew(threads, batch)
         self._lock = threading.Lock()
         self._taken = 0
         self._playing: set[Runner] = set()

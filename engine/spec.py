@@ -240,7 +240,7 @@ class ControlSpec:
         return spec
 
 
-PULL = 0.8
+PULL, PUSH, FADE_S = 0.8, 0.0, 6.0
 """What a bundle that says nothing else has."""
 
 
@@ -256,14 +256,28 @@ class PromptingSpec:
     words: str  # file: a JSON list of the words that the text graph knows; ids count from 1
     brief_size: int  # length of the brief, see engine.brief
     pull: float = PULL  # of log P(token | brief) / P(token), added to the logits by guidance 1
+    push: float = PUSH  # how much more of it right behind a change of what is asked: 1 doubles it
+    fade_s: float = FADE_S  # in which that falls to 1/e
+    key_pull: float = 0.0  # of log P(key | token) / P(key), for a key that is asked
+
+    def __post_init__(self) -> None:
+        """BundleError for a pull that cannot be."""
+        least = min(self.pull, self.push, self.key_pull)
+        if not (least >= 0 and self.fade_s > 0):
+            raise BundleError(
+                f"prompting: pull {self.pull:g}, push {self.push:g} and key_pull {self.key_pull:g} "
+                f"are at least 0, fade_s {self.fade_s:g} is more than 0"
+            )
 
     @classmethod
     def read(cls, fields: Fields) -> PromptingSpec:
         """From the manifest; BundleError names a wrong field."""
+        pulls = ("pull", "push", "fade_s", "key_pull")
         return cls(
             fields.whole("embedding"), fields.whole("codes"), fields.whole("vocabulary"),
             fields.whole("token_frames"), fields.whole("language_context"), fields.text("words"),
-            fields.whole("brief_size"), fields.number("pull") if fields.has("pull") else PULL,
+            fields.whole("brief_size"),
+            **{name: fields.number(name) for name in pulls if fields.has(name)},
         )  # fmt: skip
 
 

@@ -64,12 +64,12 @@ class Window:
     @property
     def flying(self) -> list[int]:
         """Rows of the chunks in flight, oldest first."""
-        return [row for row in range(self.count) if self.rung[row] > 0]
+        return [row for row, rung in enumerate(self.rung[: self.count].tolist()) if rung > 0]
 
     @property
     def finished(self) -> list[int]:
         """Rows of the finished chunks, oldest first."""
-        return [row for row in range(self.count) if self.rung[row] == 0]
+        return [row for row, rung in enumerate(self.rung[: self.count].tolist()) if rung == 0]
 
     def clear(self) -> None:
         """Forget every chunk."""

@@ -74,10 +74,14 @@ class Worker:
             cold = cold and block is None
 
     def _tick(self, job: Job) -> Block:
+        return self._ready(job).tick(job.controls, job.steps)
+
+    def _ready(self, job: Job) -> Generator:
+        """The generator, brought to where the job begins."""
         if self.generator is None:
             self.generator = self._make()
         elif job.anew:
             self.generator.forget()
         elif job.recover:
             self.generator.recover()
-        return self.generator.tick(job.controls, job.steps)
+        return self.generator

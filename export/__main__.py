@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import UsageError
-from engine.spec import PULL, LadderSpec
+from engine.spec import FADE_S, PULL, LadderSpec
 from export.command import answered
 from export.networks import Networks
-from export.pack import Label, pack, training_figures
+from export.pack import KEY_PULL, PUSH, Label, pack, training_figures
 from export.prompting import Prompting
 
 PAIR = ("autoencoder", "velocity")
@@ -37,6 +37,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--guidance", type=float, default=2.5, help="how much prompts count, 1 … 5")
     p.add_argument("--pull", type=float, default=PULL,
                    help="how much of it the choice of tokens takes")  # fmt: skip
+    p.add_argument("--push", type=float, default=PUSH,
+                   help="how much more right behind a change of it: 1 doubles it")  # fmt: skip
+    p.add_argument("--fade", type=float, default=FADE_S, metavar="SECONDS",
+                   help="in which that falls to 1/e")  # fmt: skip
+    p.add_argument("--key-pull", type=float, default=KEY_PULL,
+                   help="how much an asked key counts by what single tokens say of it")  # fmt: skip
     p.add_argument("--trained-on", default=OWN_CORPUS, help="for the manifest and the model card")
     p.add_argument("--note", type=Path, help="markdown to append to the model card")
     p.add_argument("--compute", choices=["fp32", "int8"], default="fp32",
@@ -112,7 +118,7 @@ def main(argv: list[str] | None = None) -> int:
             note=args.note.read_text() if args.note else "",
             ladder=LadderSpec(args.steps, 1, fallback_steps(args.steps)),
             temperature=args.temperature, guidance=args.guidance,
-            pull=args.pull,
+            pull=args.pull, push=args.push, fade_s=args.fade, key_pull=args.key_pull,
         )  # fmt: skip
         measured: dict[str, float | str] = {}
         for name in (*PAIR, *PROMPTING):

@@ -26,8 +26,8 @@ Weights of perpetuo: an engine that continues music without end, live.
 turns noise into the next chunk of latents, `decoder.onnx` turns latents into audio, causally.
 {prompting}`weights.data` holds the weights of all of them, computed in float32: matrices of the
 decoder and of the velocity network at half precision, those of the others as int8 with a scale for
-each row. `velocity.unrolled.onnx`, where it is there, is the same network for accelerators, and
-`velocity.int8.onnx` the one that CPUs play, with products of bytes.
+each row. `velocity.unrolled.onnx`, where it is there, is the same network without loops, which is
+what most machines play, and `velocity.int8.onnx` one with products of bytes, for CPUs.
 `golden.npz` holds the latents that this bundle makes from no prompt with a known seed.
 
 ## Trained on
@@ -52,8 +52,9 @@ PROMPTING = """\
 `semantic.onnx` is a conformer that hears a recording as tokens: {token_hz:g} a second, of a
 vocabulary of {vocabulary}. `music.onnx` and `text.onnx` place recordings and known words
 (`words.json`, {words} of them) in one space of {embedding} dimensions, `quantise.onnx` makes
-{codes} codes of a place in it. `prefix.onnx` and `language.onnx` are the language model that writes
-the tokens to come for the velocity network; it looks back on {context_s:.1f} s of them.
+{codes} codes of a place in it. `prefix.onnx`, `language.onnx` and `write.onnx` are the language
+model that writes the tokens to come for the velocity network; it looks back on {context_s:.1f} s
+of them.
 """
 
 

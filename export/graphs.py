@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from engine.spec import GraphSpec, Shape, StateSpec, TensorSpec
 from model.autoencoder import LiveAutoencoder
+from model.language import LanguageModel
 from model.layers import POSITION_PERIOD, SRULayer
 from model.presets import VelocityPreset
-from model.velocity import VelocityNetwork
+from model.velocity import VelocityNetwork, ring_axis
 
 Feeds = dict[str, Tensor]
 Arrays = dict[str, npt.NDArray[Any]]
@@ -55,9 +56,10 @@ class Graph:
         """Small positive tensors of the right shapes, free axes of the given sizes."""
         return {t.name: torch.rand(t.resolve(sizes)).to(DTYPES[t.dtype]) for t in self.entering}
 
-    def initial_states(self) -> Arrays:
-        """The states before the first run."""
-        return {s.name: np.full(s.resolve({}), s.initial, np.float32) for s in self.states}
+    def initial_states(self, batch: int = 1) -> Arrays:
+        """The states before the first run, of so many rows where their number is free."""
+        sizes = {"batch": batch}
+        return {s.name: np.full(s.resolve(sizes), s.initial, np.float32) for s in self.states}
 
     def spec(self, file: str, variants: Mapping[str, str]) -> GraphSpec:
         """The entry in the manifest."""
@@ -109,7 +111,7 @@ class CachedDoor(nn.Module):
         """Latents [1, chunks, frames, dim] and the rest -> velocity and the next states."""
         velocity, after = self.velocity.cached_pass(
             feeds["latents"], feeds["angle"], feeds["position"], feeds["filled"],
-            {name: feeds[name] for name in self.initial},
+            feeds["sees"], feeds["before"], {name: feeds[name] for name in self.initial},
             **{name: feeds[name] for name in self.velocity.preset.conditions},
         )  # fmt: skip
         return {"velocity": velocity, **next_states(after, self.initial, velocity.dtype)}
@@ -163,32 +165,29 @@ def velocity_graph(velocity: VelocityNetwork, context: str) -> Graph:
 
 
 def _cached_graph(velocity: VelocityNetwork) -> Graph:
-    """Any number of chunks in flight; `past_*` are rings over the finished chunks.
-
-    With a brief the batch is free, and its rows look back on the same states: that is what
-    guidance needs.
+    """Any number of streams, each with any number of chunks in flight; rows know nothing of each
+    other. `key_*` and `value_*` are rings over the finished chunks.
     """
     preset, door = velocity.preset, CachedDoor(velocity)
-    batch: int | str = "batch" if "brief" in preset.conditions else 1
-    latents = (batch, "chunks", preset.chunk_frames, preset.dim)
+    latents = ("batch", "chunks", preset.chunk_frames, preset.dim)
     hops = preset.chunk_frames // velocity.half_frames
     return Graph(
         "velocity",
         door,
         (
             TensorSpec("latents", "float32", latents),
-            TensorSpec("angle", "float32", (batch, "chunks")),
-            TensorSpec("position", "int64", (1,)),
-            TensorSpec("filled", "float32", (1, preset.context_chunks)),
+            TensorSpec("angle", "float32", ("batch", "chunks")),
+            TensorSpec("position", "int64", ("batch", "chunks")),
+            TensorSpec("filled", "float32", ("batch", "chunks", preset.context_chunks)),
+            TensorSpec("sees", "float32", ("batch", "chunks", "chunks")),
+            TensorSpec("before", "int64", ("batch", "chunks")),
             *_conditions(
-                preset, (batch, "chunks", preset.chunk_frames // preset.token_frames), latents
+                preset, ("batch", "chunks", preset.chunk_frames // preset.token_frames), latents
             ),
         ),
         (TensorSpec("velocity", "float32", latents),),
         tuple(
-            StateSpec(
-                name, "float32", tuple(x.shape), ring_axis=1 if name.startswith("past_") else None
-            )
+            StateSpec(name, "float32", ("batch", *x.shape[1:]), ring_axis=ring_axis(name))
             for name, x in door.initial.items()
         ),
         position_period=POSITION_PERIOD // gcd(POSITION_PERIOD, hops),
@@ -231,8 +230,8 @@ def next_states(after: Feeds, initial: Feeds, dtype: torch.dtype) -> Feeds:
 
 @contextmanager
 def recurrence(module: nn.Module, scan: bool) -> Iterator[None]:
-    """Inside, the recurrent layers run as one scan (CPU form) or unrolled (accelerator form)."""
-    layers = [layer for layer in module.modules() if isinstance(layer, SRULayer)]
+    """Inside, what goes step by step is one scan (CPU form) or unrolled (accelerator form)."""
+    layers = [m for m in module.modules() if isinstance(m, SRULayer | LanguageModel)]
     before = [layer.scan for layer in layers]
     for layer in layers:
         layer.scan = scan

@@ -62,3 +62,30 @@ def tidy(model: ir.Model) -> None:
         passes.NameFixPass(),
         passes.ClearMetadataAndDocStringPass(),
     )(model)
+    turn_matrices(model)
+
+
+def turn_matrices(model: ir.Model) -> None:
+    """Let every product read its stored matrix as it lies, not transposed, in place.
+
+    A product of rows exports as Gemm with a transposed factor, one of more axes as MatMul with a
+    factor that was transposed before: turned, graphs that share a network share what is stored.
+    """
+    initializers = model.graph.initializers
+    for node in list(model.graph.all_nodes()):
+        turn = node.attributes.get("transB") if node.op_type == "Gemm" else None
+        matrix = node.inputs[1] if turn is not None and turn.as_int() else None
+        if matrix is None or matrix.const_value is None:
+            continue
+        name = f"{matrix.name}.turned"
+        if name not in initializers:
+            turned = matrix.const_value.numpy().T.copy()
+            tensor = ir.tensor(turned, name=name)
+            kind, shape = ir.TensorType(tensor.dtype), ir.Shape(turned.shape)
+            model.graph.register_initializer(
+                ir.Value(name=name, shape=shape, type=kind, const_value=tensor)
+            )
+        node.replace_input_with(1, initializers[name])
+        node.attributes["transB"] = ir.AttrInt64("transB", 0)
+        if not matrix.uses():
+            del initializers[str(matrix.name)]

@@ -24,6 +24,7 @@ from engine.controls import default_controls, prompting_controls
 from engine.errors import UsageError
 from engine.generator import golden_latents
 from engine.spec import (
+    FADE_S,
     PULL,
     AudioSpec,
     ContextSpec,
@@ -47,6 +48,8 @@ LICENCE_FILE = Path(__file__).resolve().parents[1] / "LICENSE"
 WORDS_FILE = "words.json"
 INT8_FILE, UNROLLED_FILE = "velocity.int8.onnx", "velocity.unrolled.onnx"
 LADDER = LadderSpec(10, 1, (6, 4, 2))
+PUSH, KEY_PULL = 1.5, 1.0
+"""What `make adherence` found best on the shipped bundle, see bench/LOG.md."""
 GOLDEN = GoldenSpec("golden.npz", seed=7, steps=4, chunks=2, tolerance=1e-3)
 
 Say = Callable[[str], None]
@@ -62,12 +65,20 @@ class Label:
     temperature: float = 1.0  # scale of the noise that chunks begin as
     guidance: float = 2.5  # how much a prompt counts
     pull: float = PULL  # how much of it the choice of tokens takes
+    push: float = PUSH  # how much more right behind a change of what is asked
+    fade_s: float = FADE_S  # in which that falls to 1/e
+    key_pull: float = KEY_PULL  # how much an asked key counts by itself
     trained_on: str = ""
     note: str = ""
     ladder: LadderSpec = LADDER
 
     def __post_init__(self) -> None:
-        """UsageError for a control that would start outside its range."""
+        """UsageError for a control that would start outside its range, or a pull that cannot be."""
+        for name in ("pull", "push", "fade_s", "key_pull"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0 and (value > 0 or name != "fade_s")):
+                least = "more than 0" if name == "fade_s" else "0 or more"
+                raise UsageError(f"{name} is {value:g}, it takes {least}")
         every = default_controls(self.ladder, self.temperature)
         for spec in (*every, *prompting_controls(1, self.guidance)):
             if not spec.minimum <= spec.default <= spec.maximum:
@@ -82,8 +93,9 @@ def pack(
 ) -> Bundle:  # fmt: skip
     """Write the bundle `out`.
 
-    `accelerator` adds the unrolled form of the velocity network, `int8` one with int8 products,
-    which CPUs then play; `measured` goes into the manifest beside the figures found here.
+    `accelerator` adds the unrolled form of the velocity network, which CPUs play too, `int8` one
+    with int8 products, which they play then; `measured` goes into the manifest beside the figures
+    found here.
     UsageError if `out` holds something else than a bundle, BundleError if a network is unfit or
     its export says something else.
     """
@@ -137,11 +149,11 @@ def write_graphs(
         plain = f"{graph.name}.onnx"
         forms = {"cpu": plain}
         if graph.name == "velocity":
+            forms |= dict.fromkeys(("cpu", "accelerator"), UNROLLED_FILE) if accelerator else {}
             forms |= {"cpu": INT8_FILE} if int8 else {}
-            forms |= {"accelerator": UNROLLED_FILE} if accelerator else {}
         for file in dict.fromkeys((plain, *forms.values())):
             say(f"{file}: exporting")
-            model = to_onnx(graph, scan=file != UNROLLED_FILE)
+            model = to_onnx(graph, scan=file == plain)
             note_names(model, graph.module)
             if file == INT8_FILE:
                 say(f"{file}: {integer.in_int8(model)} products in int8")
@@ -203,6 +215,9 @@ def prompting_spec(networks: Networks, label: Label) -> PromptingSpec | None:
         words=WORDS_FILE,
         brief_size=brief_size(sizes.embedding),
         pull=label.pull,
+        push=label.push,
+        fade_s=label.fade_s,
+        key_pull=label.key_pull,
     )
 
 

@@ -1,8 +1,9 @@
 """What turns words, recordings and a past into tokens, as the engine meets it.
 
 `semantic` listens, `music` and `text` lead to one joint space, `quantise` makes codes of a place
-in it, `prefix` is what the language model keeps of the codes, `language` writes tokens, `lean`
-says which of them a brief favours, and `evidence` what they tell of the beat and the key.
+in it, `prefix` is what the language model keeps of the codes, `language` reads tokens and `write`
+writes them, `lean` says which of them a brief favours, and `evidence` what they tell of the beat
+and the key.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Prompting:
             quantise_graph(self.mulan),
             prefix_graph(self.language),
             language_graph(self.language),
+            write_graph(self.language),
             lean_graph(self.language),
             evidence_graph(self.language),
         ]
@@ -160,6 +162,27 @@ class LanguageDoor(nn.Module):
         return {"logits": logits, **next_states(after, self.initial, logits.dtype)}
 
 
+class WriteDoor(nn.Module):
+    """A run of tokens, each chosen behind the one before it."""
+
+    def __init__(self, language: LanguageModel) -> None:
+        super().__init__()
+        self.language = language
+        self.initial = language.initial_states()
+
+    def forward(self, feeds: Feeds) -> Feeds:
+        """The last token [1, 1] and the rest -> logits [1, n, V], tokens [1, n], next states."""
+        tokens, logits, after = self.language.written(
+            feeds["token"], feeds["favour"], feeds["brief"], feeds["clock"], feeds["position"],
+            feeds["filled"], feeds["prefix"], {name: feeds[name] for name in self.initial},
+        )  # fmt: skip
+        return {
+            "logits": logits,
+            "tokens": tokens,
+            **next_states(after, self.initial, logits.dtype),
+        }
+
+
 class LeanDoor(nn.Module):
     """What is asked to the tokens that it favours."""
 
@@ -195,7 +218,7 @@ def semantic_graph(semantic: SemanticEncoder, channels: int) -> Graph:
             TensorSpec("tokens", "int64", (1, "tokens")),
             TensorSpec("features", "float32", (1, "tokens", preset.hidden)),
         ),
-        unit_samples=preset.hop_samples * preset.spectra,
+        unit_samples=semantic.front.token_samples,
     )
 
 
@@ -262,9 +285,34 @@ def language_graph(language: LanguageModel) -> Graph:
         ),
         (TensorSpec("logits", "float32", (1, "n", preset.vocabulary)),),
         tuple(
-            StateSpec(name, "float32", tuple(x.shape), ring_axis=1)
+            StateSpec(name, "float32", tuple(x.shape), ring_axis=2)
             for name, x in door.initial.items()
         ),
+        position_period=POSITION_PERIOD,
+        ids=preset.vocabulary + 1,
+    )
+
+
+def write_graph(language: LanguageModel) -> Graph:
+    """A run of tokens in one go, behind the rings of `language`."""
+    preset, reading = language.preset, language_graph(language)
+    return Graph(
+        "write",
+        WriteDoor(language),
+        (
+            TensorSpec("token", "int64", (1, 1)),
+            TensorSpec("favour", "float32", (1, "n", preset.vocabulary)),
+            TensorSpec("brief", "float32", (1, language.brief)),
+            TensorSpec("clock", "float32", (1, "n", CLOCK_SIZE)),
+            TensorSpec("position", "int64", (1,)),
+            TensorSpec("filled", "float32", (1, "n", preset.context)),
+            TensorSpec("prefix", "float32", _prefix(language)),
+        ),
+        (
+            TensorSpec("logits", "float32", (1, "n", preset.vocabulary)),
+            TensorSpec("tokens", "int64", (1, "n")),
+        ),
+        reading.states,
         position_period=POSITION_PERIOD,
         ids=preset.vocabulary + 1,
     )

@@ -150,6 +150,7 @@ def refuse_misfit(bundle: Bundle, networks: Networks, preset: Preset) -> None:
             manifest.graphs[graph.name].file, manifest.graphs[graph.name].variants
         )
         for graph in networks.graphs()
+        if graph.name in manifest.graphs
     }
     wanted = describe(networks, Label(), graphs, {})
     for part in ("audio", "latent", "chunk_frames", "context", "conditions", "graphs"):

@@ -17,6 +17,9 @@ CHUNKS = 20
 TOKENS = 8
 """Of a chunk, in the stream of a language model."""
 
+PLACED = ("position", "filled", "sees", "before")
+"""Inputs that say where a pass stands and what it looks back on."""
+
 Array = npt.NDArray[Any]
 Run = Callable[[Arrays], Arrays]
 
@@ -29,6 +32,8 @@ def stream(graph: Graph, run: Run, chunks: int = CHUNKS) -> Array:
         return _stream_decoder(graph, run, chunks)
     if graph.name == "language":
         return _stream_language(graph, run, chunks)
+    if graph.name == "write":
+        return _stream_write(graph, run, chunks)
     if graph.states:
         return _stream_cached(graph, run, chunks)
     return _stream_plain(graph, run, chunks)
@@ -69,24 +74,84 @@ def _stream_decoder(graph: Graph, run: Run, chunks: int) -> Array:
 
 
 def _stream_cached(graph: Graph, run: Run, chunks: int) -> Array:
-    """For each chunk a pass with one to three chunks in flight, then its commit."""
+    """Two rows at different places of different lives; in each pass the chunk before is committed
+    in front of one to three in flight.
+    """
     rng = np.random.default_rng(2)
-    states, said = graph.initial_states(), []
+    states, said = graph.initial_states(batch=2), []
+    waiting: Arrays = {}
     for index in range(chunks):
-        told = _place(graph, index, chunks)
-        flying = _noise(graph, rng, {"batch": 2, "chunks": 1 + index % 3}) | told
-        said.append(run(flying | states)["velocity"].ravel())
-        oldest = {name: x[:, :1] for name, x in flying.items() if name not in told} | told
-        after = run(oldest | states)
+        flying = _noise(graph, rng, {"batch": 2, "chunks": 1 + index % 3})
+        both = {
+            name: np.concatenate([waiting[name], x], axis=1) if waiting else x
+            for name, x in flying.items()
+        }
+        after = run(both | _places(graph, index, chunks, both["angle"].shape[1]) | states)
         said.append(after["velocity"].ravel())
-        _commit(graph, states, after, index)
+        if waiting:
+            _commit(graph, states, after, index - 1)
+        waiting = {name: x[:, :1] for name, x in flying.items()}
     return np.concatenate(said)
+
+
+def _places(graph: Graph, index: int, count: int, chunks: int) -> Arrays:
+    """Where the chunks of a pass stand, and what they see, of two rows; the first of them is
+    number `index` − 1, or 0 at the beginning. The second row has half of the first one's past, and
+    passes the period in the middle of a stream of `count`.
+    """
+    assert graph.position_period is not None
+    ring = _size(graph, "filled")
+    first = max(index - 1, 0)
+    place = first + np.arange(chunks)
+    known = np.array([first, first // 2])
+    filled = np.arange(ring) >= ring - known[:, None]  # the slots before that of chunk 0
+    filled = np.roll(filled, first, axis=1)[:, None].repeat(chunks, axis=1).astype(np.float32)
+    filled[:, 1:, first % ring] = 0.0
+    starts = np.array([[0], [graph.position_period - count // 2]])
+    return {
+        "position": (starts + place) % graph.position_period,
+        "filled": filled,
+        "sees": np.tril(np.ones((2, chunks, chunks), np.float32)),
+        "before": np.array([[(first - 1) % ring, *range(ring, ring + chunks - 1)]] * 2),
+    }
+
+
+def _size(graph: Graph, name: str) -> int:
+    """Of the last axis of an input."""
+    return int(next(tensor for tensor in graph.inputs if tensor.name == name).shape[-1])
 
 
 def _stream_language(graph: Graph, run: Run, chunks: int) -> Array:
     """Eight tokens a chunk, one at a time, under one brief and one prefix."""
     held = _noise(graph, np.random.default_rng(4), {"n": TOKENS * chunks})
     return stream_tokens(run, graph, held.pop("tokens"), held.pop("clock"), held)
+
+
+def _stream_write(graph: Graph, run: Run, chunks: int) -> Array:
+    """Runs of eight, one and five tokens under one brief and one prefix, the rings as they fill.
+
+    What is favoured decides, so that tokens are the same in every form.
+    """
+    rng = np.random.default_rng(6)
+    held, states, said, index = _noise(graph, rng, {"n": 1}), graph.initial_states(), [], 0
+    slots = _size(graph, "filled")
+    for chunk in range(chunks):
+        count = (TOKENS, 1, 5)[chunk % 3]
+        now = _noise(graph, rng, {"n": count})
+        wanted = rng.integers(0, graph.ids - 1, count)
+        now["favour"][0, np.arange(count), wanted] += 1000.0
+        filled = np.arange(slots) < index
+        place = {
+            "position": _position(graph, index, TOKENS * chunks),
+            "filled": np.repeat(filled[None, None], count, 1).astype(np.float32),
+        }
+        after = run(held | {k: now[k] for k in ("favour", "clock")} | place | states)
+        assert np.array_equal(after["tokens"][0], wanted), "a token that was not favoured"
+        said.append(after["logits"].ravel())
+        held["token"] = after["tokens"][:, -1:]
+        _commit(graph, states, after, index, count)
+        index += count
+    return np.concatenate(said)
 
 
 def stream_tokens(run: Run, graph: Graph, tokens: Array, clock: Array, held: Arrays) -> Array:
@@ -104,26 +169,27 @@ def stream_tokens(run: Run, graph: Graph, tokens: Array, clock: Array, held: Arr
 
 def _place(graph: Graph, index: int, count: int) -> Arrays:
     """`position`, which passes its period in the middle of a stream of `count`, and `filled`."""
-    assert graph.position_period is not None
-    slots = next(tensor for tensor in graph.inputs if tensor.name == "filled").resolve({})[1]
-    position = (graph.position_period - count // 2 + index) % graph.position_period
+    slots = _size(graph, "filled")
     filled = (np.arange(slots) < index).astype(np.float32)[None]
-    return {"position": np.array([position]), "filled": filled}
+    return {"position": _position(graph, index, count), "filled": filled}
 
 
-def _commit(graph: Graph, states: Arrays, after: Arrays, index: int) -> None:
-    """Ring states take the first of the run into the next slot; plain ones are replaced.
+def _position(graph: Graph, index: int, count: int) -> Array:
+    assert graph.position_period is not None
+    return np.array([(graph.position_period - count // 2 + index) % graph.position_period])
 
-    Where rows of a batch share a state, the first row is what is kept.
-    """
+
+def _commit(graph: Graph, states: Arrays, after: Arrays, index: int, count: int = 1) -> None:
+    """Rings take the first `count` of the run into their next slots; plain states are replaced."""
     for state in graph.states:
-        new = after[state.next_name][: int(state.shape[0])]
+        new = after[state.next_name]
         if state.ring_axis is None:
             states[state.name] = new
         else:
             ring = states[state.name].astype(new.dtype)
             slots = np.moveaxis(ring, state.ring_axis, 0)
-            slots[index % len(slots)] = np.moveaxis(new, state.ring_axis, 0)[0]
+            places = np.arange(index, index + count) % len(slots)
+            slots[places] = np.moveaxis(new, state.ring_axis, 0)[:count]
             states[state.name] = ring
 
 
@@ -138,14 +204,14 @@ def _stream_plain(graph: Graph, run: Run, chunks: int) -> Array:
 
 
 def _noise(graph: Graph, rng: np.random.Generator, sizes: dict[str, int]) -> Arrays:
-    """What a graph may meet, but for its `position` and `filled`.
+    """What a graph may meet, but for what says where it stands.
 
     Whole numbers as it knows them, angles in 0…π/2, embeddings of length 1, briefs that are
     mostly free, and N(0, 1) for the rest.
     """
     feeds: Arrays = {}
     for tensor in graph.inputs:
-        if tensor.name in ("position", "filled"):
+        if tensor.name in PLACED:
             continue
         shape = tensor.resolve(sizes)
         noise: Array = rng.standard_normal(shape, np.float32)

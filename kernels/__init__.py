@@ -7,6 +7,10 @@ Each file holds the plain version in torch (the truth, and what runs where Trito
 or without `pip install perpetuo[kernels]`) and a kernel that reads and writes memory once. A
 kernel computes in float32, in float64 for float64, whatever the tensors are.
 
+Who uses them: training on a GPU (`model.layers`), the torch backend of the engine (every Scan that
+is this recurrence, and the ladder step of a tick in one piece), and `make gpu`, which measures
+them.
+
 How they are compared (tests/test_kernels_*.py, on any machine, no GPU needed):
 
 - The kernels run under Triton's interpreter (TRITON_INTERPRET=1 before the import) at awkward

@@ -6,25 +6,26 @@ latents that stand still it can only make sound that repeats with the frame rate
 counts its frames. The count turns a bank of oscillators, whose levels it predicts, and a noise
 for every bin, whose level it predicts too; a free spectrum, as in Vocos (arXiv 2306.00814), adds
 what is neither: attacks. All three are summed before one inverse transform.
+
+Stereo is parametric (Breebaart et al., 2005): the encoder hears the middle only (`model.ear`), the
+decoder makes the middle, and the side of it as a signed share of every bin and oscillator, and a
+noise of its own. Left is middle + side, right is middle − side: mixed down, the width is gone.
 """
 
 from __future__ import annotations
 
-import math
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model.ear import Ear
 from model.presets import AutoencoderPreset
+from model.synthesis import Clock, InverseTransform
 
 States = dict[str, Tensor]
 KERNEL = 7
-LOWEST_HZ = 27.5
-"""Of the oscillators: A0."""
-CLOCK_SECONDS = 60
-"""The clock wraps after this time; every oscillator makes a whole number of turns in it."""
 
 
 class ConvNeXtBlock(nn.Module):
@@ -58,10 +59,9 @@ class CausalBlock(ConvNeXtBlock):
 
 
 def log_spectra(audio: Tensor, fft: int, hop: int) -> Tensor:
-    """audio [B, C, samples] -> log magnitudes [B, samples/hop, C·(fft/2+1)], one a hop, centred."""
-    batch, channels, samples = audio.shape
+    """audio [B, samples] -> log magnitudes [B, samples/hop, fft/2+1], one a hop, centred."""
     left = (fft - hop) // 2
-    padded = F.pad(audio.reshape(batch * channels, samples), (left, fft - hop - left))
+    padded = F.pad(audio, (left, fft - hop - left))
     window = torch.hann_window(fft, dtype=audio.dtype, device=audio.device)
     spectrum = torch.stft(
         padded, fft, hop, window=window, center=False, return_complex=True, onesided=True
@@ -69,8 +69,7 @@ def log_spectra(audio: Tensor, fft: int, hop: int) -> Tensor:
     power = torch.view_as_real(spectrum).square().sum(-1)
     # 24 dB below a 16-bit step is silence; the offset and scale bring music to about ±1.
     level = 0.5 * torch.log10(power / (fft / 4) ** 2 + 1e-9) + 3.0
-    frames = level.shape[-1]
-    return level.reshape(batch, channels, fft // 2 + 1, frames).permute(0, 3, 1, 2).flatten(2) / 1.5
+    return level.transpose(1, 2) / 1.5
 
 
 class Encoder(nn.Module):
@@ -79,8 +78,9 @@ class Encoder(nn.Module):
     def __init__(self, preset: AutoencoderPreset) -> None:
         super().__init__()
         self.preset = preset
-        bins = sum(fft // 2 + 1 for fft in preset.encoder_ffts) * preset.channels
+        bins = sum(fft // 2 + 1 for fft in preset.encoder_ffts)
         fast, slow = preset.widths
+        self.ear = Ear(preset.heard_part)
         self.enter = nn.Linear(bins, fast)
         self.fast = nn.ModuleList(ConvNeXtBlock(fast) for _ in range(preset.encoder_blocks[0]))
         self.join = nn.Linear(fast * preset.spectra_per_frame, slow)
@@ -90,8 +90,9 @@ class Encoder(nn.Module):
 
     def forward(self, audio: Tensor) -> tuple[Tensor, Tensor]:
         """audio [B, C, samples], whole frames -> mean, log variance, each [B, frames, dim]."""
-        hop = self.preset.hop_samples
-        spectra = [log_spectra(audio, fft, hop) for fft in self.preset.encoder_ffts]
+        hop = self.preset.hop_samples // self.preset.heard_part
+        heard = self.ear(audio)[:, 0]
+        spectra = [log_spectra(heard, fft, hop) for fft in self.preset.encoder_ffts]
         x = self.enter(torch.cat(spectra, dim=-1))
         for block in self.fast:
             x = block(x)
@@ -100,63 +101,6 @@ class Encoder(nn.Module):
             x = block(x)
         mean, log_variance = self.leave(self.norm(x)).chunk(2, dim=-1)
         return mean, log_variance.clamp(-12.0, 4.0)
-
-
-class Clock(nn.Module):
-    """Phases that a frame counter alone determines: oscillators on a grid of pitches, and noise.
-
-    The counter wraps after CLOCK_SECONDS. An oscillator makes a whole number of turns in that
-    time, so months of playing lose no precision; the noise is a quadratic phase in whole numbers,
-    a different one for every bin, flat and without a period that could be heard.
-    """
-
-    turns: Tensor
-    chirps: Tensor
-
-    def __init__(self, preset: AutoencoderPreset) -> None:
-        super().__init__()
-        self.rate_hz = preset.sample_rate_hz
-        self.period = preset.sample_rate_hz // preset.hop_samples * CLOCK_SECONDS
-        self.count = preset.oscillators_per_octave * preset.octaves
-        steps = torch.arange(self.count, dtype=torch.float64) / max(
-            preset.oscillators_per_octave, 1
-        )
-        turns = torch.round(LOWEST_HZ * 2.0**steps * CLOCK_SECONDS).to(torch.int64)
-        bins = preset.fft_samples // 2 + 1
-        chirps = torch.randint(
-            1, self.period, (2, bins), generator=torch.Generator().manual_seed(bins)
-        )
-        self.register_buffer("turns", turns, persistent=False)
-        self.register_buffer("chirps", chirps, persistent=False)
-
-    def tonal(self, ticks: Tensor) -> Tensor:
-        """ticks int64 [spectra] -> phases [spectra, count] of the oscillators, in radians."""
-        return self._radians(ticks[:, None] * self.turns[None, :])
-
-    def noise(self, ticks: Tensor) -> Tensor:
-        """ticks int64 [spectra] -> phases [spectra, bins] that look random, in radians."""
-        square, linear = self.chirps.unbind(0)
-        return self._radians(ticks[:, None] * (ticks[:, None] * square + linear))
-
-    def _radians(self, turned: Tensor) -> Tensor:
-        scale = 2 * math.pi / self.period
-        return torch.remainder(turned, self.period).double() * scale
-
-    def basis(self, samples: int) -> Tensor:
-        """[2·count, samples]: what the real and imaginary unit of each adds to one window."""
-        n = torch.arange(samples, dtype=torch.float64)
-        phase = 2 * math.pi * self.turns.double()[:, None] * n / (CLOCK_SECONDS * self.rate_hz)
-        return torch.cat([torch.cos(phase), -torch.sin(phase)]).float()
-
-
-def inverse_dft_basis(samples: int) -> Tensor:
-    """[2·(samples/2+1), samples]: real and imaginary parts of a one-sided spectrum to a window."""
-    bins = samples // 2 + 1
-    k, n = torch.arange(bins)[:, None], torch.arange(samples)[None, :]
-    phase = torch.remainder(k * n, samples).double() * (2 * math.pi / samples)
-    weight = torch.full((bins, 1), 2.0 / samples, dtype=torch.float64)
-    weight[0] = weight[-1] = 1.0 / samples
-    return torch.cat([weight * torch.cos(phase), -weight * torch.sin(phase)]).float()
 
 
 class Decoder(nn.Module):
@@ -175,20 +119,24 @@ class Decoder(nn.Module):
         self.fast = nn.ModuleList(CausalBlock(fast) for _ in range(preset.decoder_blocks[1]))
         self.norm = nn.LayerNorm(fast)
         bins = preset.fft_samples // 2 + 1
-        self.clock = Clock(preset)
-        # Level and phase of every bin, level of its noise, level and phase of every oscillator.
-        self.sizes = [bins, bins, bins, self.clock.count, self.clock.count]
-        self.head = nn.Linear(fast, sum(self.sizes) * preset.channels)
+        self.clock = Clock(preset.sample_rate_hz, preset.hop_samples, bins, preset.channels,
+                           preset.oscillators_per_octave, preset.octaves)  # fmt: skip
+        tones = self.clock.count
+        # Level and phase of every bin, level of its noise, level and phase of every oscillator;
+        # then, of the side: shares of bins and oscillators, level of its noise.
+        self.sizes = [bins, bins, bins, tones, tones]
+        self.side_sizes = [bins, tones, bins] if preset.channels == 2 else []
+        self.head = nn.Linear(fast, sum(self.sizes + self.side_sizes))
         with torch.no_grad():  # each source starts at about the level of quiet music
-            phases = 2 * math.pi * torch.rand(preset.channels, self.clock.count)
-            starts = [torch.full((preset.channels, n), level) for n, level in
-                      zip(self.sizes[:-1], (-2.5, 0.0, -2.5, -5.5), strict=True)]  # fmt: skip
-            self.head.bias.copy_(torch.cat([*starts, phases], dim=1).flatten())
-        basis = torch.cat([inverse_dft_basis(preset.fft_samples) * preset.fft_samples**0.5,
-                           self.clock.basis(preset.fft_samples)])  # fmt: skip
+            starts = [torch.full((n,), level) for n, level in
+                      zip(self.sizes[:-1] + self.side_sizes,
+                          (-2.5, 0.0, -2.5, -5.5, 0.0, 0.0, -4.5), strict=False)]  # fmt: skip
+            starts.insert(4, 2 * torch.pi * torch.rand(tones))
+            self.head.bias.copy_(torch.cat(starts))
+        self.inverse = InverseTransform(preset.fft_samples)
+        self.register_buffer("basis", self.clock.basis(preset.fft_samples), persistent=False)
         window = torch.hann_window(preset.fft_samples) * (2 * preset.hop_samples
                                                           / preset.fft_samples)  # fmt: skip
-        self.register_buffer("basis", basis, persistent=False)
         self.register_buffer("window", window, persistent=False)
 
     def initial_states(self, batch: int = 1) -> States:
@@ -226,18 +174,28 @@ class Decoder(nn.Module):
 
     def windows(self, x: Tensor, clock: Tensor) -> tuple[Tensor, Tensor]:
         """x [B, spectra, width] -> windowed sound [B, spectra, C, fft_samples], the clock after."""
-        batch, spectra, _ = x.shape
-        values = self.head(x).reshape(batch, spectra, self.preset.channels, -1)
-        level, phase, hiss, tone, turn = values.split(self.sizes, dim=-1)
+        spectra = x.shape[1]
+        values = self.head(x).split(self.sizes + self.side_sizes, dim=-1)
         ticks = clock + torch.arange(spectra, dtype=torch.int64)
-        noise = self.clock.noise(ticks).to(x.dtype)[None, :, None, :]
-        turn = turn + self.clock.tonal(ticks).to(x.dtype)[None, :, None, :]
-        free, noisy, tonal = (torch.exp(v.clamp(max=6.0)) for v in (level, hiss, tone))
-        parts = [free * torch.cos(phase) + noisy * torch.cos(noise),
-                 free * torch.sin(phase) + noisy * torch.sin(noise),
-                 tonal * torch.cos(turn), tonal * torch.sin(turn)]  # fmt: skip
-        frames = (torch.cat(parts, dim=-1) @ self.basis) * self.window
-        return frames, torch.remainder(clock + spectra, self.clock.period)
+        noise = self.clock.noise(ticks).to(x.dtype)
+        level, phase, hiss, tone, turn = values[:5]
+        turn = turn + self.clock.tonal(ticks).to(x.dtype)
+        bins = _waves(level, phase) + _waves(hiss, noise[:, 0])
+        tones = _waves(tone, turn)
+        middle = self._sounding(bins, tones)
+        if not self.side_sizes:
+            frames = middle[:, :, None]
+        else:
+            share, tone_share, hiss = values[5:]
+            side = self._sounding(
+                torch.tanh(share) * bins + _waves(hiss, noise[:, 1]), torch.tanh(tone_share) * tones
+            )
+            frames = torch.stack([middle + side, middle - side], dim=2)
+        return frames * self.window, torch.remainder(clock + spectra, self.clock.period)
+
+    def _sounding(self, bins: Tensor, tones: Tensor) -> Tensor:
+        """Real and imaginary parts, [2, B, spectra, …] each -> windows [B, spectra, fft]."""
+        return self.inverse(*bins) + torch.cat([*tones], dim=-1) @ self.basis
 
     def overlap_add(self, frames: Tensor, overlap: Tensor) -> tuple[Tensor, Tensor]:
         """frames [B, spectra, C, fft] added a hop apart -> audio [B, C, spectra·hop], the tail."""
@@ -252,6 +210,12 @@ class Decoder(nn.Module):
         # The first fft − hop samples still ring from the frames before.
         audio = audio + F.pad(overlap, (0, audio.shape[-1] - overlap.shape[-1]))
         return audio[..., : spectra * hop], audio[..., spectra * hop :]
+
+
+def _waves(level: Tensor, phase: Tensor) -> Tensor:
+    """Log levels and phases -> [2, …]: real and imaginary parts."""
+    loud = torch.exp(level.clamp(max=6.0))
+    return torch.stack([loud * torch.cos(phase), loud * torch.sin(phase)])
 
 
 class LiveAutoencoder(nn.Module):

@@ -52,6 +52,11 @@ class PaperPreset:
             )
 
     @property
+    def heard_part(self) -> int:
+        """It hears every sample."""
+        return 1
+
+    @property
     def frame_samples(self) -> int:
         """Samples in one latent frame: 96, which is 1/250 s at 24 kHz."""
         return prod(self.strides)

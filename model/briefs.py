@@ -32,8 +32,10 @@ STRETCH_S, HOP_S = 8.0, 4.0
 CAPTIONS = 4
 SOUND_PART = 0.4
 """Of the prompts that are given: as often the sound itself, else one of the captions."""
-UNPROMPTED, UNTOLD, UNCLOCKED = 0.25, 0.25, 0.3
+UNPROMPTED, UNTOLD, UNCLOCKED = 0.4, 0.2, 0.3
 """Of the sequences: as many have no prompt, no control, no clock."""
+TOLD = (0.06, 0.3, 0.6, 1.0)
+"""Parts of the controls that are told together; a player often asks for one alone."""
 
 
 @dataclass(slots=True)
@@ -79,7 +81,7 @@ class Briefs:
     ) -> tuple[Tensor, Tensor]:
         """codes int64 [12] and place float32 [E] of a prompt for the music from token `start` on.
 
-        Absent codes and zeros for one in four, unless there is `always` to be one.
+        Absent codes and zeros for two in five, unless there is `always` to be one.
         """
         told = self.song(name)
         if rng.random() < UNPROMPTED and not always:
@@ -149,11 +151,11 @@ def load_briefs(store: Semantics, mulan: Path, corpus: Path | None) -> Briefs:
 
 
 def told_mask(rng: np.random.Generator) -> Floats:
-    """float32 [CONTROLS_SIZE]: 1 where a control is told; now nothing, now all, mostly some."""
+    """float32 [CONTROLS_SIZE]: 1 where a control is told; now nothing, now one, now all."""
     mask = np.zeros(CONTROLS_SIZE, np.float32)
     if rng.random() < UNTOLD:
         return mask
-    part = rng.choice([0.3, 0.6, 1.0])
+    part = rng.choice(TOLD)
     for group in control_groups():
         mask[group] = rng.random() < part
     return mask

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,113 +21,18 @@ from torch.nn import functional as F
 
 from engine.brief import brief_size
 from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
-from model.layers import FeedForward, RMSNorm, rotary, rotary_turns, rotate
+from model.layers import RMSNorm
+from model.past_attention import Layer, Seen, stacked, steps, steps_scan
 from model.presets import PRESETS, LanguagePreset, Preset
 
 States = dict[str, Tensor]
 
 
-class Attention(nn.Module):
-    """Attention to the prompt's codes, unturned, and to the past and present, by position."""
-
-    turns: Tensor
-    mine: Tensor
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.project = nn.Linear(width, 3 * width, bias=False)
-        self.leave = nn.Linear(width, width, bias=False)
-        self.register_buffer("turns", rotary_turns(width // heads), persistent=False)
-        mine = torch.eye(heads).repeat_interleave(width // heads, dim=0)
-        self.register_buffer("mine", mine, persistent=False)  # [W, heads]: whose column it is
-
-    def split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x [B, n, W] -> queries, keys, values [B, n, heads, W/heads]."""
-        q, k, v = self.project(x).reshape(*x.shape[:2], 3, self.heads, -1).unbind(2)
-        return q, k, v
-
-    def among_codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes x [B, 12, W] look at each other -> y, keys|values [B, 12, 2W]."""
-        q, k, v = self.split(x)
-        y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-        return self.leave(y.transpose(1, 2).flatten(2)), torch.cat([k.flatten(2), v.flatten(2)], -1)
-
-    def forward(self, x: Tensor, positions: Tensor, mask: Tensor, codes: Tensor) -> Tensor:
-        """Training: a whole sequence x [B, n, W] -> y, same shape.
-
-        positions int64 [n], mask [B, 1, n, 12 + n] added to the scores, codes [B, 12, 2W].
-        """
-        batch, count, width = x.shape
-        q, keys, values = self.split(x)
-        cos, sin = rotary(positions, self.turns, x.dtype)
-        turned, keys = rotate(q, cos, sin), rotate(keys, cos, sin)
-        # One attention over both kinds of keys: [0, code] meets q, [turned key, 0] meets turned q.
-        q = torch.cat([turned, q], dim=-1)
-        code_keys, code_values = codes.unflatten(2, (2, self.heads, -1)).unbind(2)
-        nothing, nowhere = torch.zeros_like(keys), torch.zeros_like(code_keys)
-        k = torch.cat([torch.cat([nowhere, code_keys], -1), torch.cat([keys, nothing], -1)], 1)
-        v = torch.cat([code_values, values], dim=1)
-        y = F.scaled_dot_product_attention(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask,
-            scale=(width // self.heads) ** -0.5,
-        )  # fmt: skip
-        out: Tensor = self.leave(y.transpose(1, 2).reshape(batch, count, width))
-        return out
-
-    def behind(
-        self, x: Tensor, positions: Tensor, masks: tuple[Tensor, Tensor], past: Tensor,
-        codes: Tensor,
-    ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """The same behind a ring, which is read where it lies: nothing is joined to it.
-
-        x [B, n, W], masks added to the scores of the ring [B, 1, P] and among x [n·heads, n],
-        past [B, P, 2W], codes [B, 12, 2W] -> y, turned keys|values [B, n, 2W].
-        """
-        count, width = x.shape[1:]
-        q, k, v = self.split(x)
-        cos, sin = rotary(positions, self.turns, x.dtype)
-        own = torch.cat([rotate(k, cos, sin).flatten(2), v.flatten(2)], dim=-1)
-        turned = self._spread(rotate(q, cos, sin))
-        scores = [codes @ self._spread(q), past @ turned, own @ turned]
-        scores = [part.transpose(1, 2) for part in scores]  # [B, n·heads, …]
-        scores = [scores[0], scores[1] + masks[0], scores[2] + masks[1]]
-        weights = torch.cat(scores, dim=-1).softmax(-1)
-        parts = weights.split([codes.shape[1], past.shape[1], count], dim=-1)
-        heard = (parts[0] @ codes + parts[1] @ past + parts[2] @ own)[..., width:]
-        y = (heard.unflatten(1, (count, self.heads)) * self.mine.T.to(x.dtype)).sum(2)
-        return self.leave(y), own
-
-    def _spread(self, q: Tensor) -> Tensor:
-        """Queries [B, n, heads, W/heads] -> [B, 2W, n·heads]: each in the rows of its own keys.
-
-        A product with keys|values as they lie then scores all heads, and no ring is transposed.
-        """
-        batch, count = q.shape[:2]
-        width = q.shape[2] * q.shape[3]
-        scaled = q.flatten(2) * (width // self.heads) ** -0.5
-        rows = scaled.transpose(1, 2)[..., None] * self.mine[:, None].to(q.dtype)
-        return F.pad(rows.reshape(batch, width, count * self.heads), (0, 0, 0, width))
-
-
-class Layer(nn.Module):
-    """Attention and feed-forward, a norm before each."""
-
-    def __init__(self, preset: LanguagePreset) -> None:
-        super().__init__()
-        self.attend_norm = RMSNorm(preset.width)
-        self.attend = Attention(preset.width, preset.heads)
-        self.feed_norm = RMSNorm(preset.width)
-        self.feed = FeedForward(preset.width, preset.feedforward)
-
-    def fed(self, x: Tensor) -> Tensor:
-        """x and what the feed-forward adds."""
-        y: Tensor = x + self.feed(self.feed_norm(x))
-        return y
-
-
 class LanguageModel(nn.Module):
     """Logits of the next token; the last of vocabulary + 1 tokens is the start."""
+
+    scan = False
+    """True while exporting for a CPU: the steps of a run become one ONNX Scan."""
 
     def __init__(self, preset: LanguagePreset, brief: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -174,7 +78,7 @@ class LanguageModel(nn.Module):
 
     def stack(self) -> list[Layer]:
         """The layers, in order."""
-        return [cast(Layer, layer) for layer in self.layers]
+        return stacked(self.layers)
 
     def prefix(self, codes: Tensor) -> Tensor:
         """codes int64 [B, 12], code_vocabulary: absent -> keys|values [B, N, 12, 2W]."""
@@ -248,28 +152,85 @@ class LanguageModel(nn.Module):
         """The next tokens int64 [B, n], n ≤ L, behind what the rings hold -> logits, next states.
 
         brief [B, Bf], clock [B, n, K], position int64 [1] of the first, filled [B, L] (1: a slot
-        of the rings holds a token), prefix [B, N, 12, 2W], states past_i [B, L, 2W] -> logits
-        [B, n, V] and past_i [B, n, 2W], to be written behind the rest.
+        of the rings holds a token), prefix [B, N, 12, 2W], states keys_i, values_i [B, h, L, d] ->
+        logits [B, n, V] and keys_i, values_i [B, h, n, d], to be written behind the rest.
         """
-        at = torch.arange(tokens.shape[1])
-        among = torch.where(at[:, None] >= at[None, :], 0.0, -1e9)
-        among = among.repeat_interleave(self.preset.heads, 0)
-        ring = torch.where(filled > 0.5, 0.0, -1e9)[:, None]
         x = self.entered(tokens, brief, clock)
-        masks = (ring.to(x.dtype), among.to(x.dtype))
-        after = {}
+        at = torch.arange(tokens.shape[1])
+        ahead, aside = self.stack()[0].attend.turning(position + at, x.dtype)
+        looked = filled[:, None].expand(-1, tokens.shape[1], -1)
+        mask = self._mask(looked.to(x.dtype))
+        seen = Seen(ahead.transpose(0, 1), aside.transpose(0, 1), mask)
+        after: States = {}
         for i, layer in enumerate(self.stack()):
-            y, own = layer.attend.behind(
-                layer.attend_norm(x), position + at, masks, states[f"past_{i}"], prefix[:, i]
-            )
-            x = layer.fed(x + y)
-            after[f"past_{i}"] = own
+            past = states[f"keys_{i}"], states[f"values_{i}"]
+            x, own = layer.behind(x, seen, past, None, self._codes(prefix, i))
+            after[f"keys_{i}"], after[f"values_{i}"] = own
         return self.left(x, tokens), after
 
+    def written(
+        self, token: Tensor, favour: Tensor, brief: Tensor, clock: Tensor, position: Tensor,
+        filled: Tensor, prefix: Tensor, states: States,
+    ) -> tuple[Tensor, Tensor, States]:  # fmt: skip
+        """A run of n tokens behind the last one, int64 [1, 1]: each is the one that logits plus
+        favour [1, n, V] make greatest, and enters behind it.
+
+        clock [1, n, K]; filled [1, n, L] for each of them, so that what slides out of the ring
+        in the run is no longer seen; the rest as for `cached_pass` -> tokens [1, n], logits
+        [1, n, V], states of the tokens that entered: the last one's, and all but the new last.
+        """
+        count, heads = clock.shape[1], self.preset.heads
+        at = torch.arange(count)
+        entering = (self.brief_enter(brief)[:, None] + self.clock_enter(clock))[0]
+        ahead, aside = self.stack()[0].attend.turning(position + at, entering.dtype)
+        mask = self._mask(filled)[0, 0]
+        place = (at[:, None] == at[None, :])[..., None]
+        codes = [self._codes(prefix, i) for i in range(self.preset.layers)]
+        past = [(states[f"keys_{i}"], states[f"values_{i}"]) for i in range(self.preset.layers)]
+
+        def step(carried: list[Tensor], now: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+            last, runs = carried[0], carried[1:]
+            seen = Seen(*now[1:5])
+            x = self.embed(last) + now[0]
+            after: list[Tensor] = []
+            for i, layer in enumerate(self.stack()):
+                own = runs[2 * i], runs[2 * i + 1]
+                x, own = layer.behind(x, seen, past[i], own, codes[i])
+                after += own
+            logits = self.left(x, last)
+            chosen = (logits + now[5]).argmax(-1)
+            return [chosen, *after], [chosen.clone(), logits]
+
+        empty = entering.new_zeros(1, heads, count, self.preset.width // heads)
+        begun = [token[0], *(empty.clone() for _ in range(2 * self.preset.layers))]
+        run = steps_scan if self.scan else steps
+        given = [entering, ahead[:, :, None], aside[:, :, None], mask, place, favour[0]]
+        carried, said = run(step, begun, given)
+        names = (f"{kind}_{i}" for i in range(self.preset.layers) for kind in ("keys", "values"))
+        kept = dict(zip(names, carried[1:], strict=True))
+        return said[0].transpose(0, 1), said[1].transpose(0, 1), kept
+
+    def _mask(self, filled: Tensor) -> Tensor:
+        """filled [B, n, L] -> what is added to scores, [B, 1, n, 12 + L + n]."""
+        batch, count, _ = filled.shape
+        at = torch.arange(count)
+        own = (at[:, None] >= at[None, :]).to(filled.dtype).expand(batch, -1, -1)
+        seen = torch.cat([filled.new_ones(batch, count, self.preset.codes), filled, own], -1)
+        return torch.where(seen > 0.5, 0.0, -1e9).to(filled.dtype)[:, None]
+
+    def _codes(self, prefix: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """prefix [B, N, 12, 2W] -> keys, scaled, and values of a layer [B, h, 12, d]."""
+        attend = self.stack()[layer].attend
+        parts = prefix[:, layer].unflatten(-1, (2 * attend.heads, -1)).transpose(1, 2)
+        keys, values = parts.split(attend.heads, 1)
+        return keys * attend.scale, values.clone()  # a scan wants no two views of one tensor
+
     def initial_states(self, batch: int = 1) -> States:
-        """Empty rings past_i [B, L, 2W]."""
+        """Empty rings keys_i, values_i [B, h, L, d]."""
         p = self.preset
-        return {f"past_{i}": torch.zeros(batch, p.context, 2 * p.width) for i in range(p.layers)}
+        shape = (batch, p.heads, p.context, p.width // p.heads)
+        names = (f"{kind}_{i}" for i in range(p.layers) for kind in ("keys", "values"))
+        return {name: torch.zeros(shape) for name in names}
 
 
 def load_language(folder: Path) -> tuple[LanguageModel, Preset]:

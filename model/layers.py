@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+Past = tuple[Tensor, Tensor]
+"""Keys and values."""
+
 POSITION_PERIOD = 4096
 """Positions (half segments) after which the rotary angles repeat exactly."""
 
@@ -25,8 +28,8 @@ def rotary_turns(head_width: int) -> Tensor:
 
 
 def rotary(positions: Tensor, turns: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """positions int64 [N] -> cos, sin [N, head_width/2] of the rotary angles (RoFormer)."""
-    turned = torch.remainder(positions[:, None] * turns[None, :], POSITION_PERIOD)
+    """positions int64 [..., N] -> cos, sin [..., N, head_width/2] of the angles (RoFormer)."""
+    turned = torch.remainder(positions[..., None] * turns, POSITION_PERIOD)
     angle = turned.to(dtype) * (2 * math.pi / POSITION_PERIOD)
     return torch.cos(angle), torch.sin(angle)
 
@@ -94,25 +97,50 @@ class SelfAttention(nn.Module):
         self.register_buffer("turns", rotary_turns(width // heads), persistent=False)
 
     def forward(
-        self, x: Tensor, positions: Tensor, mask: Tensor | None, past: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Attend along the sequence axis.
+        self, x: Tensor, positions: Tensor, mask: Tensor | None = None, past: Past | None = None
+    ) -> tuple[Tensor, Past]:
+        """Attend along the axes of x between the first two and the last, as one sequence of N.
 
-        x [B, N, width], positions int64 [N], mask added to the scores [N, P + N] or None, past
-        [B, P, 2·width] (rotated keys, values) or None -> y [B, N, width], this sequence's own
-        rotated keys and values [B, N, 2·width].
+        x [B, w, ..., width], positions int64 [N] or [B, 1, 1, N], mask added to the scores
+        [N, P + N] or [B, 1, 1, N, P + N], past: turned keys and values [B, w, heads, P,
+        head_width] each -> y like x, and this sequence's own turned keys and values.
         """
-        batch, count, width = x.shape
-        q, k, v = self.project(x).reshape(batch, count, 3, self.heads, -1).unbind(2)
-        cos, sin = rotary(positions, self.turns, x.dtype)
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        own = torch.cat([k.reshape(batch, count, width), v.reshape(batch, count, width)], dim=-1)
-        seen = own if past is None else torch.cat([past, own], dim=1)
-        keys, values = seen.reshape(batch, seen.shape[1], 2, self.heads, -1).unbind(2)
-        y = F.scaled_dot_product_attention(
-            q.transpose(1, 2), keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask
-        )
-        return self.leave(y.transpose(1, 2).reshape(batch, count, width)), own
+        qkv = self.project(x).reshape(*x.shape[:2], -1, 3 * self.heads, self.turns.shape[0] * 2)
+        qk, values = qkv.transpose(2, 3).split([2 * self.heads, self.heads], dim=2)
+        queries, keys = turned(qk, positions, self.turns).chunk(2, dim=2)
+        if past is None:
+            q, k, v = (part.flatten(0, 1) for part in (queries, keys, values))
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).reshape(values.shape)
+        else:
+            y = look_back(queries, keys, values, past, mask)
+        return self.leave(y.transpose(2, 3).reshape(x.shape)), (keys, values)
+
+
+def turned(x: Tensor, positions: Tensor, turns: Tensor) -> Tensor:
+    """x [..., heads, N, head_width] turned by positions int64 [N] or [..., 1, N]."""
+    cos, sin = rotary(positions, turns, x.dtype)
+    return swing(x, cos, sin)
+
+
+def swing(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Pairs (x_i, x_{i + n}) of the last axis, 2n long, turned; cos, sin [..., n] fit x."""
+    a, b = x.chunk(2, dim=-1)
+    return x * torch.cat([cos, cos], -1) + torch.cat([b, a], -1) * torch.cat([-sin, sin], -1)
+
+
+def look_back(
+    queries: Tensor, keys: Tensor, values: Tensor, past: Past, mask: Tensor | None
+) -> Tensor:
+    """Attention to a past and to the present, without joining them: the past is not copied.
+
+    Scores are joined instead, [..., heads, N, P + N].
+    """
+    queries = queries * queries.shape[-1] ** -0.5
+    before, after = queries @ past[0].transpose(-1, -2), queries @ keys.transpose(-1, -2)
+    scores = torch.cat([before, after], dim=-1)
+    weights = torch.softmax(scores if mask is None else scores + mask, dim=-1)
+    known = past[0].shape[-2]
+    return weights[..., :known] @ past[1] + weights[..., known:] @ values
 
 
 class CrossAttention(nn.Module):
@@ -132,32 +160,31 @@ class CrossAttention(nn.Module):
         self.register_buffer("pitch", (16.0**-slower).float(), persistent=False)
 
     def forward(self, x: Tensor, at: Tensor, tokens: Tensor, token_at: Tensor) -> Tensor:
-        """x [B, N, width] at times at [N], tokens [B, n, width] at token_at [n], in tokens.
+        """x [B, w, G, N, width] at times at [w, 1, 1, N]; tokens [B, G, n, width] at token_at [n].
 
-        -> [B, N, width]. Times are small: they count from the start of the chunk.
+        -> the shape of x. Times are in tokens, and small: they count from the start of the chunk.
         """
-        batch, count, width = x.shape
-        q = self.query(x).reshape(batch, count, self.heads, -1)
-        k, v = self.project(tokens).reshape(
-            batch, tokens.shape[1], 2, self.heads, -1).unbind(2)  # fmt: skip
-        q, k = self._turned(q, at), self._turned(k, token_at)
-        y = F.scaled_dot_product_attention(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
-        out: Tensor = self.leave(y.transpose(1, 2).reshape(batch, count, width))
+        pairs = self.project(tokens).unflatten(-1, (2 * self.heads, -1)).transpose(-3, -2)
+        keys, values = pairs.unsqueeze(1).chunk(2, dim=-3)
+        queries = self.query(x).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+        queries = self._turned(queries, at) * queries.shape[-1] ** -0.5
+        weights = torch.softmax(queries @ self._turned(keys, token_at).transpose(-1, -2), dim=-1)
+        out: Tensor = self.leave((weights @ values).transpose(-3, -2).flatten(-2))
         return out
 
     def _turned(self, x: Tensor, at: Tensor) -> Tensor:
-        angle = at.to(x.dtype)[:, None] * self.pitch.to(x.dtype)
-        return rotate(x, torch.cos(angle), torch.sin(angle))
+        angle = at.to(x.dtype)[..., None] * self.pitch.to(x.dtype)
+        return swing(x, torch.cos(angle), torch.sin(angle))
 
 
-def recurrence(forget: Tensor, entering: Tensor) -> Tensor:
-    """c_k = forget_k·c_{k−1} + entering_k along the leading axis, from c_0 = 0; [K, ...]."""
-    c = entering[0]
+def recurrence(forget: Tensor, entering: Tensor, dim: int = 0) -> Tensor:
+    """c_k = forget_k·c_{k−1} + entering_k along an axis, from c_0 = 0; all states, same shape."""
+    (_, c), *steps = zip(forget.split(1, dim), entering.split(1, dim), strict=True)
     states = [c]
-    for k in range(1, entering.shape[0]):
-        c = forget[k] * c + entering[k]
+    for f, e in steps:
+        c = f * c + e
         states.append(c)
-    return torch.stack(states)
+    return torch.cat(states, dim)
 
 
 def recurrence_scan(forget: Tensor, entering: Tensor) -> Tensor:
@@ -187,29 +214,36 @@ class SRULayer(nn.Module):
     """
 
     scan = False
-    """True while exporting for a CPU: the recurrence becomes one ONNX Scan."""
+    """True while exporting: the recurrence becomes one ONNX Scan, for who runs it by a kernel."""
 
     def __init__(self, inputs: int, width: int) -> None:
         super().__init__()
         self.width = width
         self.highway = inputs == 2 * width
-        parts = 3 if self.highway else 4
-        self.project = nn.Linear(inputs, parts * 2 * width)
+        self.parts = 3 if self.highway else 4
+        self.project = nn.Linear(inputs, self.parts * 2 * width)
         with torch.no_grad():  # remember at first: f ≈ 0.73
             self.project.bias[2 * width : 4 * width] = 1.0
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [N, K, inputs], independent along N -> h [N, K, 2·width]; forward, then backward."""
-        u = self.project(x)
-        parts = u.transpose(0, 1).split(2 * self.width, dim=-1)
-        forget = torch.sigmoid(parts[1])
-        entering = (1 - forget) * parts[0]
-        run = recurrence_scan if self.scan else fused if x.is_cuda else recurrence
-        c = self.mirror(run(self.mirror(forget), self.mirror(entering))).transpose(0, 1)
-        reset = torch.sigmoid(parts[2]).transpose(0, 1)
-        skip = x if self.highway else parts[3].transpose(0, 1)
-        return reset * c + (1 - reset) * skip
+        """x [B, K, ..., inputs], time on axis 1 -> h [B, K, ..., 2·width]: forward, backward."""
+        w = self.width
+        sizes = [w] * 4 + [2 * w] * (self.parts - 2)
+        enter, enter_back, keep, keep_back, *rest = self.project(x).split(sizes, dim=-1)
+        forget = torch.sigmoid(mirrored(keep, keep_back))
+        entering = (1 - forget) * mirrored(enter, enter_back)
+        c = mirrored(*self.along(forget, entering).split(w, dim=-1))
+        skip = x if self.highway else rest[1]
+        return skip + torch.sigmoid(rest[0]) * (c - skip)
 
-    def mirror(self, x: Tensor) -> Tensor:
-        """Flip time (leading axis) for the backward half of the last axis."""
-        return torch.cat([x[..., : self.width], x[..., self.width :].flip(0)], dim=-1)
+    def along(self, forget: Tensor, entering: Tensor) -> Tensor:
+        """The recurrence over axis 1, in the way that suits."""
+        if not self.scan and not forget.is_cuda:
+            return recurrence(forget, entering, dim=1)
+        run = recurrence_scan if self.scan else fused
+        return run(forget.transpose(0, 1), entering.transpose(0, 1)).transpose(0, 1)
+
+
+def mirrored(ahead: Tensor, back: Tensor) -> Tensor:
+    """Two directions [B, K, ..., width] beside each other, time (axis 1) of the second reversed."""
+    return torch.cat([ahead, back.flip(1)], dim=-1)

@@ -3,7 +3,8 @@
 The paper's generator loss is 50·MR-STFT(L1 on magnitudes) + 20·feature matching + 1·LSGAN +
 5e-3·KL (MeLoDy, arXiv 2305.15719, appendix). The live form listens to log magnitudes and log mel
 bands as well: with magnitudes alone, quiet partials and the top octave cost nothing.
-Audio is [B, C, samples] throughout; every loss is a scalar tensor.
+Audio is [B, C, samples] throughout; every loss is a scalar tensor. Windows that are named for the
+live form and for the measure are those at 24 kHz, and last as long at higher rates.
 """
 
 from __future__ import annotations
@@ -39,6 +40,13 @@ class Stft:
     window: int
     hop: int
 
+    def at(self, rate_hz: int) -> Stft:
+        """The one that lasts as long as this does at 24 kHz, at least as many samples."""
+        factor = max(1, rate_hz // NAMED_AT_HZ)
+        return Stft(factor * self.fft, factor * self.window, factor * self.hop)
+
+
+NAMED_AT_HZ = 24_000
 
 PAPER_STFTS = tuple(
     Stft(*sizes)
@@ -120,7 +128,7 @@ def live_spectral_loss(
     the three to the same size on music.
     """
     terms = []
-    for stft in stfts:
+    for stft in [stft.at(rate_hz) for stft in stfts]:
         x, y = magnitudes(estimate, stft), magnitudes(reference, stft)
         terms.append(10.0 * (x - y).abs().mean())
         terms.append(_log_distance(x, y))
@@ -149,8 +157,9 @@ def pitch_loss(estimate: Tensor, reference: Tensor, rate_hz: int) -> Tensor:
     Without it an autoencoder learns attacks and the envelope first and smears partials that are
     a semitone apart for a very long time.
     """
-    filters = pitch_filters(rate_hz, PITCH_STFT.fft, reference.device)
-    x, y = (filters @ magnitudes(audio, PITCH_STFT) for audio in (estimate, reference))
+    stft = PITCH_STFT.at(rate_hz)
+    filters = pitch_filters(rate_hz, stft.fft, reference.device)
+    x, y = (filters @ magnitudes(audio, stft) for audio in (estimate, reference))
     return _log_distance(x, y)
 
 
@@ -163,23 +172,36 @@ def mel_db_error(estimate: Tensor, reference: Tensor, rate_hz: int) -> Tensor:
     """The project's "mel error in dB": mean |10·log10(estimate / reference)| of mel *power*.
 
     Both [..., samples], every leading axis a clip of its own; the mean of the clips' errors.
-    |STFT|² with a periodic Hann window of 2048 and a hop of 512 samples, centred, edges reflected
-    (zeros where a clip is shorter than 1025 samples), through 80 HTK mel triangles of height 1
-    from 30 Hz to the Nyquist frequency. Both powers are first raised to a floor of 1e-8 times the
-    greatest mel power of the reference clip, 80 dB below its loudest spot.
+    |STFT|² with a periodic Hann window of 2048 and a hop of 512 samples (at 24 kHz; as long at
+    higher rates), centred, edges reflected (zeros in a clip shorter than half a window), through
+    80 HTK mel triangles of height 1 from 30 Hz to the Nyquist frequency. Both powers are first
+    raised to a floor of 1e-8 times the greatest mel power of the reference clip, 80 dB below its
+    loudest spot.
     `bench.spectra.mel_db_error` is the same in numpy.
     """
-    length = reference.shape[-1]
-    mode = "reflect" if length > MEL_STFT.fft // 2 else "constant"
-    filters = mel_filters(rate_hz, MEL_STFT.fft, MEL_BANDS, reference.device)
+    length, stft = reference.shape[-1], MEL_STFT.at(rate_hz)
+    mode = "reflect" if length > stft.fft // 2 else "constant"
+    filters = mel_filters(rate_hz, stft.fft, MEL_BANDS, reference.device)
     got, wanted = (
-        filters @ power_spectrogram(x.reshape(-1, 1, length), MEL_STFT, mode)
+        filters @ power_spectrogram(x.reshape(-1, 1, length), stft, mode)
         for x in (estimate, reference)
     )
     tiny = torch.finfo(torch.float32).tiny
     floor = (MEL_RELATIVE_FLOOR * wanted.amax((1, 2), keepdim=True)).clamp(min=tiny)
     ratio = torch.maximum(got, floor) / torch.maximum(wanted, floor)
     return (10.0 * torch.log10(ratio)).abs().mean()
+
+
+def middle_and_side(audio: Tensor) -> Tensor:
+    """Stereo [B, 2, samples]: left, right -> middle, side; mono as it is.
+
+    What is right in left and right can still be wrong in the middle, where most people listen,
+    and how wide the music is only the side tells.
+    """
+    if audio.shape[1] != 2:
+        return audio
+    left, right = audio.unbind(1)
+    return torch.stack([(left + right) / 2, (left - right) / 2], dim=1)
 
 
 def kl_loss(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -22,8 +22,11 @@ from model.velocity import VelocityNetwork
 
 ABSENT = 0.1
 """Part of the noisy copies that go without tokens and brief (guidance needs it)."""
-SPLICED = 0.2
-"""Part of the windows that go over to another song."""
+SPLICED = 0.5
+"""Part of the windows that go over to other songs: where they do, only the tokens and the brief
+tell what comes, and a network that seldom meets that goes on in its old key."""
+STRETCHES = 5
+"""Of other songs in such a window, at most."""
 
 
 class Latents:
@@ -122,15 +125,12 @@ class Material:
     def _window(
         self, split: str, chunks: int, rng: np.random.Generator, unit: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """One window; one in five goes over to another song on the way."""
-        first = self._stretch(split, chunks, rng, unit)
-        if rng.random() >= SPLICED:
-            return first
-        second = self._stretch(split, chunks, rng, unit)
-        cut = int(rng.integers(1, chunks))
-        latents, tokens, brief = (
-            torch.cat([a[:cut], b[: chunks - cut]]) for a, b in zip(first, second, strict=True)
-        )
+        """One window; every other one goes over to other songs on the way."""
+        count = int(rng.integers(2, STRETCHES + 1)) if rng.random() < SPLICED else 1
+        cuts = np.sort(rng.choice(chunks - 1, min(count, chunks) - 1, replace=False)) + 1
+        sizes = np.diff(cuts, prepend=0, append=chunks)
+        parts = [self._stretch(split, int(size), rng, unit) for size in sizes]
+        latents, tokens, brief = (torch.cat(part) for part in zip(*parts, strict=True))
         return latents, tokens, brief
 
     def _stretch(

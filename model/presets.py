@@ -26,13 +26,20 @@ class AutoencoderPreset:
     frame_samples: int  # one latent frame
     hop_samples: int  # one spectrum of the decoder's head and of the encoder's input
     fft_samples: int  # window of the head
-    encoder_ffts: tuple[int, ...]  # windows of the encoder's log magnitude spectra
+    encoder_ffts: tuple[int, ...]  # windows of the encoder's spectra, in samples as it hears them
     dim: int  # latent channels
     widths: tuple[int, int]  # at the spectrum rate, at the latent rate
     encoder_blocks: tuple[int, int]  # at the spectrum rate, at the latent rate
     decoder_blocks: tuple[int, int]  # at the latent rate, at the spectrum rate
     oscillators_per_octave: int  # of the tonal bank; 0: no bank
     octaves: int  # of the tonal bank, from A0 = 27.5 Hz up
+    heard_part: int = 1  # the encoder hears one in so many samples, and the mean of the channels
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 2):
+            raise ValueError(f"{self.channels} channels: the decoder makes 1 or 2")
+        if self.hop_samples % self.heard_part:
+            raise ValueError(f"1 in {self.heard_part} samples does not divide {self.hop_samples}")
 
     @property
     def latent_rate_hz(self) -> int:
@@ -53,10 +60,10 @@ Codec = AutoencoderPreset | PaperPreset
 class SemanticPreset:
     """What listens: spectra on a grid of pitches and of mel bands, a conformer, k-means."""
 
-    pitch_fft: int  # of the pitch bands; a power of two
+    pitch_fft: int  # of the pitch bands; a power of two; in samples as they are heard
     mel_fft: int
     mel_bands: int
-    hop_samples: int  # one spectrum
+    hop_samples: int  # one spectrum, in samples as they are heard
     spectra: int  # in one token
     width: int
     layers: int
@@ -125,18 +132,21 @@ class Preset:
     @property
     def token_rate_hz(self) -> float:
         """Semantic tokens a second."""
-        tokens = self.semantic.hop_samples * self.semantic.spectra
-        return self.autoencoder.sample_rate_hz / tokens
+        return self.autoencoder.sample_rate_hz / self.token_samples
+
+    @property
+    def token_samples(self) -> int:
+        """Samples of the audio in one semantic token."""
+        return self.semantic.hop_samples * self.semantic.spectra * self.autoencoder.heard_part
 
     @property
     def prompted(self) -> VelocityPreset:
         """The velocity network with its conditions."""
-        frame = self.autoencoder.frame_samples
         return replace(
             self.velocity,
             conditions=("tokens", "brief"),
             vocabulary=self.semantic.vocabulary,
-            token_frames=self.semantic.hop_samples * self.semantic.spectra // frame,
+            token_frames=self.token_samples // self.autoencoder.frame_samples,
             brief=brief_size(self.joint),
         )
 
@@ -166,9 +176,9 @@ TINY = Preset(
 LIVE = Preset(
     name="live",
     autoencoder=AutoencoderPreset(
-        sample_rate_hz=24000, channels=1, frame_samples=480, hop_samples=240, fft_samples=960,
+        sample_rate_hz=48000, channels=2, frame_samples=960, hop_samples=480, fft_samples=1920,
         encoder_ffts=(2048, 512), dim=64, widths=(256, 384), encoder_blocks=(2, 3),
-        decoder_blocks=(3, 5), oscillators_per_octave=24, octaves=7,
+        decoder_blocks=(3, 5), oscillators_per_octave=24, octaves=7, heard_part=2,
     ),
     velocity=VelocityPreset(
         dim=64, width=192, merged=(4, 2, 1, 1, 2, 4), heads=6, segment_frames=8,

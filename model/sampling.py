@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine.angles import schedule
-from model.velocity import States, VelocityNetwork
+from model.velocity import States, VelocityNetwork, ring_axis
 
 
 class CachedSampler:
@@ -23,10 +23,12 @@ class CachedSampler:
     def velocity(
         self, chunk: Tensor, angle: float, tokens: Tensor | None = None
     ) -> tuple[Tensor, States]:
-        """chunk [B, C, dim] at `angle`, tokens [B, n] -> velocity [B, C, dim], next states."""
-        angles = torch.full((chunk.shape[0], 1), angle)
+        """chunk [B, C, dim] at `angle`, tokens [B, n] -> velocity [B, C, dim], what it leaves."""
+        one = (chunk.shape[0], 1)
+        before = (self.index - 1) % self.network.preset.context_chunks
         v, after = self.network.cached_pass(
-            chunk[:, None], angles, torch.tensor([self.index]), self.filled, self.states,
+            chunk[:, None], torch.full(one, angle), torch.full(one, self.index),
+            self.filled[:, None], torch.ones(*one, 1), torch.full(one, before), self.states,
             None if tokens is None else tokens[:, None],
         )  # fmt: skip
         return v[:, 0], after
@@ -37,10 +39,8 @@ class CachedSampler:
         _, after = self.velocity(chunk, self.network.context_angle, tokens)
         slot = self.index % self.network.preset.context_chunks
         for name, value in after.items():
-            if name == "tail":
-                self.states[name] = value
-            else:
-                self.states[name][:, slot] = value[:, 0]
+            axis = ring_axis(name)
+            self.states[name].select(axis, slot)[...] = value.select(axis, 0)
         self.filled[:, slot] = 1.0
         self.index += 1
 

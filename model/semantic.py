@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.clusters import nearest
+from model.ear import Ear
 from model.losses import BANDS_PER_OCTAVE, mel_filters, pitch_filters
 from model.presets import PRESETS, Codec, Preset, SemanticPreset
 
@@ -39,13 +40,20 @@ class Front(nn.Module):
     pitch: Tensor
     mel: Tensor
 
-    def __init__(self, preset: SemanticPreset, rate_hz: int) -> None:
+    def __init__(self, preset: SemanticPreset, rate_hz: int, heard_part: int = 1) -> None:
         super().__init__()
         self.preset = preset
+        self.ear = Ear(heard_part)
+        rate_hz //= heard_part
         here = torch.device("cpu")
         self.register_buffer("pitch", pitch_filters(rate_hz, preset.pitch_fft, here).T)
         mel = mel_filters(rate_hz, preset.mel_fft, preset.mel_bands, here)
         self.register_buffer("mel", mel.T)
+
+    @property
+    def token_samples(self) -> int:
+        """Samples of the audio in one token."""
+        return self.preset.hop_samples * self.preset.spectra * self.ear.part
 
     @property
     def size(self) -> int:
@@ -55,9 +63,9 @@ class Front(nn.Module):
     def forward(self, audio: Tensor) -> Tensor:
         """audio [B, C, samples], whole tokens -> [B, tokens, size], about −1…1."""
         p = self.preset
-        mono = audio.mean(1)
+        heard = self.ear(audio)[:, 0]
         bands = [
-            power_spectra(mono, fft, p.hop_samples) @ filters.to(mono.dtype)
+            power_spectra(heard, fft, p.hop_samples) @ filters.to(heard.dtype)
             for fft, filters in ((p.pitch_fft, self.pitch), (p.mel_fft, self.mel))
         ]
         level = (0.5 * torch.log10(torch.cat(bands, dim=-1) + 1e-8) + 2.0) / 1.5
@@ -116,7 +124,7 @@ class SemanticEncoder(Quantised):
     def __init__(self, preset: SemanticPreset, autoencoder: Codec) -> None:
         super().__init__(preset.vocabulary, preset.hidden)
         self.preset = preset
-        self.front = Front(preset, autoencoder.sample_rate_hz)
+        self.front = Front(preset, autoencoder.sample_rate_hz, autoencoder.heard_part)
         self.enter = nn.Linear(self.front.size, preset.width)
         self.masked = nn.Parameter(torch.zeros(preset.width))
         self.conformer = conformer(preset)

@@ -72,7 +72,7 @@ def tokenise(
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / INDEX).unlink(missing_ok=True)
-    unit = encoder.preset.hop_samples * encoder.preset.spectra
+    unit = encoder.front.token_samples
     tokens: dict[str, npt.NDArray[np.int16]] = {}
     places, position = [], 0
     with (out / FEATURES).open("wb") as file:

@@ -102,6 +102,8 @@ def train(network: LiveAutoencoder, excerpts: Excerpts, run: Run, args: argparse
     for bar in run.steps([optimiser]):
         audio = excerpts.batch(args.batch)
         copy, mean, log_variance = reconstruct(network, audio)
+        if run.step % 2:
+            copy, audio = losses.middle_and_side(copy), losses.middle_and_side(audio)
         spectral = losses.live_spectral_loss(copy, audio, rate_hz, STFTS)
         spectral = spectral + args.pitch * losses.pitch_loss(copy, audio, rate_hz)
         loss = spectral + args.kl * losses.kl_loss(mean, log_variance)
@@ -141,8 +143,11 @@ def train_adversarial(
         copy = decode_anywhere(network, sampled(mean, log_variance, 0.5))
         teach(judges, theirs, audio, copy)
         features, adversarial = opinion(judges, audio, copy)
+        if run.step % 2:
+            copy, audio = losses.middle_and_side(copy), losses.middle_and_side(audio)
+        spectral = losses.live_spectral_loss(copy, audio, rate_hz, STFTS)
         loss = (
-            weights.spectral / 5 * losses.live_spectral_loss(copy, audio, rate_hz, STFTS)
+            weights.spectral / 5 * spectral
             + weights.features / 5 * features
             + weights.adversarial * adversarial
         )

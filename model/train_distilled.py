@@ -25,7 +25,7 @@ from model.patterns import CLEAN_ANGLES, Pattern, cached_pattern, noised
 from model.tokenise import Semantics
 from model.train_autoencoder import load_autoencoder
 from model.train_velocity import load_velocity
-from model.training import Average, Budget, Run, clip_and_step, cores
+from model.training import Average, Budget, Run, clip_and_step, cores, run_options
 from model.velocity import VelocityNetwork
 
 
@@ -39,17 +39,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--features", type=Path, required=True, help="store (model.tokenise)")
     p.add_argument("--mulan", type=Path, required=True, help="run folder of the joint embedding")
     p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
-    p.add_argument("--out", type=Path, required=True, help="run folder, resumed if it exists")
+    p.add_argument("--init", type=Path, help="run folder of an earlier student; default: teacher")
     p.add_argument("--passes", type=int, default=5, help="of the student, a chunk")
     p.add_argument("--guidance", type=float, default=3.0, help="that the student learns")
-    p.add_argument("--steps", type=int, default=100_000)
-    p.add_argument("--minutes", type=float, default=45.0)
-    p.add_argument("--batch", type=int, default=2)
-    p.add_argument("--lr", type=float, default=3e-4)
-    p.add_argument("--validate-every", type=int, default=50)
-    p.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
-    p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--seed", type=int, default=1)
+    run_options(p, minutes=45.0, batch=2, lr=3e-4, validate_every=50)
     return p
 
 
@@ -183,7 +176,7 @@ def main(argv: list[str] | None = None) -> int:
     teacher, preset, context = load_velocity(args.velocity)
     if context != "cached" or not teacher.preset.conditions:
         raise SystemExit("only a velocity network of cached context, with tokens, is distilled")
-    student = load_velocity(args.velocity)[0].train()
+    student = load_velocity(args.init or args.velocity)[0].train()
     cache = args.latents or args.velocity / "latents.npz"
     run = Run(args.out, Budget(args.steps, args.minutes, warmup=20))
     with cores(args.threads, args.seed) as rng:

@@ -26,7 +26,7 @@ from model.corpus.phrases import known_words
 from model.corpus.variants import truth_beside
 from model.mulan import Mulan, MulanSizes
 from model.retrieval import table
-from model.training import Average, Budget, Run, clip_and_step, cores
+from model.training import Average, Budget, Run, clip_and_step, cores, run_options
 
 WINDOW_S = (4.0, 12.0)
 HELD_OUT_S = 8.0
@@ -54,17 +54,8 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="model.train_mulan", description=__doc__)
     p.add_argument("--corpus", type=Path, required=True, help="folder that model.corpus has built")
     p.add_argument("--features", type=Path, required=True, help="store that model.tokenise wrote")
-    p.add_argument("--out", type=Path, required=True, help="run folder, resumed if it exists")
     p.add_argument("--preset", default="live")
-    p.add_argument("--steps", type=int, default=100_000)
-    p.add_argument("--minutes", type=float, default=8.0)
-    p.add_argument("--batch", type=int, default=256)
-    p.add_argument("--lr", type=float, default=1.5e-3)
-    p.add_argument("--validate-every", type=int, default=100)
-    p.add_argument("--precision", choices=["bf16", "fp32"], default="bf16",
-                   help="of the matrix products; weights stay fp32")  # fmt: skip
-    p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--seed", type=int, default=1)
+    run_options(p, minutes=8.0, batch=256, lr=1.5e-3, validate_every=100)
     return p
 
 

@@ -27,7 +27,7 @@ from model.corpus.variants import truth_beside
 from model.losses import BANDS_PER_OCTAVE
 from model.presets import PRESETS, SemanticPreset
 from model.semantic import SemanticEncoder
-from model.training import Average, Budget, Run, clip_and_step, cores, tensor
+from model.training import Average, Budget, Run, clip_and_step, cores, run_options, tensor
 
 GUESSED, GUESS_DIM = 512, 16
 HIDDEN_PART, HIDDEN_TOKENS = 0.4, 12
@@ -43,17 +43,9 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="model.train_semantic", description=__doc__)
     p.add_argument("--data", type=Path, required=True, help="prepared folder (model.corpus)")
     p.add_argument("--corpus", type=Path, help="the folder it was prepared from, for its truth")
-    p.add_argument("--out", type=Path, required=True, help="run folder, resumed if it exists")
     p.add_argument("--preset", choices=sorted(PRESETS), default="live")
-    p.add_argument("--steps", type=int, default=100_000)
-    p.add_argument("--minutes", type=float, default=30.0)
-    p.add_argument("--batch", type=int, default=10)
     p.add_argument("--seconds", type=float, default=8.0, help="length of a window")
-    p.add_argument("--lr", type=float, default=1e-3)
-    p.add_argument("--validate-every", type=int, default=200)
-    p.add_argument("--precision", choices=["bf16", "fp32"], default="bf16")
-    p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--seed", type=int, default=1)
+    run_options(p, minutes=30.0, batch=10, lr=1e-3, validate_every=200)
     return p
 
 
@@ -68,7 +60,7 @@ class Rows:
         for song in tqdm(songs.songs, desc="spectra"):
             rows = front_rows(songs, song, encoder)
             truth = truth_beside(corpus, song.name)
-            rate_hz = songs.sample_rate_hz / token_samples(encoder)
+            rate_hz = songs.sample_rate_hz / encoder.front.token_samples
             self.rows[song.split].append(rows)
             self.labels[song.split].append(truth and frame_labels(truth, len(rows), rate_hz))
 
@@ -93,15 +85,10 @@ class Rows:
         }
 
 
-def token_samples(encoder: SemanticEncoder) -> int:
-    """Samples of one token."""
-    return encoder.preset.hop_samples * encoder.preset.spectra
-
-
 @torch.no_grad()
 def front_rows(songs: Songs, song: Entry, encoder: SemanticEncoder) -> Tensor:
     """float16 [tokens, size] of a whole song."""
-    unit = token_samples(encoder)
+    unit = encoder.front.token_samples
     audio = songs.window(song, 0, song.samples // unit * unit)
     return encoder.front(tensor(audio[None]))[0].half()
 
@@ -245,7 +232,7 @@ def train(encoder: SemanticEncoder, data: Rows, run: Run, rng: np.random.Generat
 
 def data_rate(encoder: SemanticEncoder, preset: str) -> float:
     """Tokens a second."""
-    return PRESETS[preset].autoencoder.sample_rate_hz / token_samples(encoder)
+    return PRESETS[preset].autoencoder.sample_rate_hz / encoder.front.token_samples
 
 
 @torch.no_grad()

@@ -34,7 +34,7 @@ from model.presets import PRESETS, Preset
 from model.sampling import continued
 from model.tokenise import Semantics
 from model.train_autoencoder import load_autoencoder
-from model.training import Average, Budget, Run, clip_and_step, cores
+from model.training import Average, Budget, Run, clip_and_step, cores, run_options
 from model.velocity import VelocityNetwork
 
 OWN_ANGLES = (0.4, 1.3)
@@ -46,24 +46,15 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="model.train_velocity", description=__doc__)
     p.add_argument("--data", type=Path, required=True, help="prepared folder (model.corpus)")
     p.add_argument("--autoencoder", type=Path, required=True, help="its run folder")
-    p.add_argument("--out", type=Path, required=True, help="run folder, resumed if it exists")
     p.add_argument("--init", type=Path, help="run folder whose weights to start from")
     p.add_argument("--features", type=Path, help="store (model.tokenise): train with tokens")
     p.add_argument("--mulan", type=Path, help="run folder of the joint embedding: with briefs")
     p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
     p.add_argument("--context", choices=["cached", "window"], default="cached")
-    p.add_argument("--steps", type=int, default=100_000)
-    p.add_argument("--minutes", type=float, default=60.0)
-    p.add_argument("--batch", type=int, default=4)
     p.add_argument("--chunks", type=int, help="chunks of a training sequence; default: context")
-    p.add_argument("--lr", type=float, default=1e-3)
     p.add_argument("--own", type=float, default=0.3, help="last part with its own context, 0…1")
-    p.add_argument("--validate-every", type=int, default=100)
     p.add_argument("--listen-minutes", type=float, default=15.0, help="audible samples every …")
-    p.add_argument("--precision", choices=["bf16", "fp32"], default="bf16",
-                   help="of the matrix products; weights stay fp32")  # fmt: skip
-    p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--seed", type=int, default=1)
+    run_options(p, minutes=60.0, batch=4, lr=1e-3, validate_every=100)
     return p
 
 

@@ -7,6 +7,7 @@ beside and renamed, so a kill at any moment leaves the last whole one.
 
 from __future__ import annotations
 
+import argparse
 import copy
 import json
 import math
@@ -26,6 +27,22 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def run_options(
+    p: argparse.ArgumentParser, *, minutes: float, batch: int, lr: float, validate_every: int
+) -> None:
+    """The options of a run: where, how long, how fast, on what. The figures are the defaults."""
+    p.add_argument("--out", type=Path, required=True, help="run folder, resumed if it exists")
+    p.add_argument("--steps", type=int, default=100_000)
+    p.add_argument("--minutes", type=float, default=minutes)
+    p.add_argument("--batch", type=int, default=batch)
+    p.add_argument("--lr", type=float, default=lr)
+    p.add_argument("--validate-every", type=int, default=validate_every)
+    p.add_argument("--precision", choices=["bf16", "fp32"], default="bf16",
+                   help="of the matrix products; weights stay fp32")  # fmt: skip
+    p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--seed", type=int, default=1)
 
 
 class Average(Generic[Network]):

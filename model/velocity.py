@@ -7,8 +7,9 @@ published. In *cached* context each chunk is segmented by itself, behind the las
 of the chunk before it, and sees itself and earlier chunks only; what a finished chunk leaves
 for later ones (keys, values, its tail) is computed once and cached. Same blocks, same weights.
 
-Axes: B batch, G chunks, S segments of a chunk, K frames of a segment, D width. A whole window
-is G = 1.
+Axes: B batch, K frames of a segment (or w columns of merged ones), G chunks, S segments of a
+chunk, D width. A whole window is G = 1. Frames stand before segments: so both paths read rows as
+they lie, the attention those of a column and the recurrence those of a frame.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from model.layers import (
     CrossAttention,
     FeedForward,
     PaperMLP,
+    Past,
     RMSNorm,
     SelfAttention,
     SRULayer,
@@ -28,20 +30,33 @@ from model.presets import CONTEXT_ANGLE, VelocityPreset
 
 States = dict[str, Tensor]
 
+UNSEEN = -1e9
+"""Added to the scores of what is masked."""
+
+
+def ring_axis(state: str) -> int:
+    """Along which axis of a state of that name finished chunks lie."""
+    return 1 if state == "tail" else 3
+
 
 def segment(x: Tensor) -> Tensor:
-    """Half segments [B, G, S+1, K/2, D] -> segments [B, G, S, K, D] that overlap by half."""
-    return torch.cat([x[:, :, :-1], x[:, :, 1:]], dim=3)
+    """Half segments [B, G, S+1, K/2, D] -> segments [B, K, G, S, D] that overlap by half."""
+    halves = x.permute(0, 3, 1, 2, 4)
+    return torch.cat([halves[:, :, :, :-1], halves[:, :, :, 1:]], dim=1)
 
 
 def overlap_add(x: Tensor) -> Tensor:
-    """Segments [B, G, S, K, D] -> frames [B, G, (S−1)·K/2, D]: both halves that cover them, mean.
+    """Segments [B, K, G, S, D] -> half segments [B, K/2, G, S−1, D]: both that cover them, mean.
 
     The outer half segments are padding, or the tail of the chunk before, and are dropped.
     """
-    batch, groups, count, frames, width = x.shape
-    y = 0.5 * (x[:, :, 1:, : frames // 2] + x[:, :, :-1, frames // 2 :])
-    return y.reshape(batch, groups, (count - 1) * (frames // 2), width)
+    first, second = x.chunk(2, dim=1)
+    return 0.5 * (first[:, :, :, 1:] + second[:, :, :, :-1])
+
+
+def joined(x: Tensor) -> Tensor:
+    """Half segments [B, K/2, G, S, D] -> frames [B, G, S·K/2, D]."""
+    return x.permute(0, 2, 3, 1, 4).flatten(2, 3)
 
 
 class Across(nn.Module):
@@ -61,50 +76,32 @@ class Across(nn.Module):
         self.feed = FeedForward(width, preset.feedforward)
 
     def forward(
-        self,
-        x: Tensor,
-        positions: Tensor,
-        mask: Tensor | None,
-        past: Tensor | None,
+        self, x: Tensor, positions: Tensor, mask: Tensor | None, past: Past | None,
         tokens: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """x [B, G, S, w, D] -> what it adds, same shape, and keys|values [B, G, S, w, 2D].
+    ) -> tuple[Tensor, Past]:  # fmt: skip
+        """x [B, w, G, S, D] -> what it adds, same shape, and its own keys and values.
 
-        positions [G·S], mask [G·S, P + G·S], past [B, P/S, S, w, 2D], tokens [B, G, n, D].
+        positions, mask, past and what is returned are those of `SelfAttention`, sequences of G·S;
+        tokens [B, G, n, D].
         """
-        batch, groups, count, columns, width = x.shape
-        rows = x.permute(0, 3, 1, 2, 4).reshape(batch * columns, groups * count, width)
-        if past is not None:
-            past = past.permute(0, 3, 1, 2, 4).reshape(batch * columns, -1, 2 * width)
-        y, own = self.attend(self.norm(rows), positions, mask, past)
-        y = rows + y
+        y, own = self.attend(self.norm(x), positions, mask, past)
+        y = x + y
         if self.cross is not None and tokens is not None:
-            y = y + self.across_tokens(y, tokens, (batch, columns, groups, count, width))
+            at, token_at = self.times(x.shape[1], x.shape[3], tokens.shape[2])
+            y = y + self.cross(self.cross_norm(y), at, tokens, token_at)
         y = y + self.feed(self.feed_norm(y))
-        split = (batch, columns, groups, count, -1)
-        added = (y - rows).reshape(split).permute(0, 2, 3, 1, 4)
-        return added, own.reshape(split).permute(0, 2, 3, 1, 4)
-
-    def across_tokens(self, y: Tensor, tokens: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """What the tokens of each chunk add to its segments; y [B·w, G·S, D], same shape out."""
-        batch, columns, groups, count, width = shape
-        assert self.cross is not None
-        rows = y.reshape(batch, columns, groups, count, width).transpose(1, 2)
-        rows = rows.reshape(batch * groups, columns * count, width)
-        at, token_at = self.times(columns, count, tokens.shape[2])
-        seen = self.cross(self.cross_norm(rows), at, tokens.flatten(0, 1), token_at)
-        back = seen.reshape(batch, groups, columns, count, width).transpose(1, 2)
-        return back.reshape(batch * columns, groups * count, width)
+        return y - x, own
 
     def times(self, columns: int, count: int, tokens: int) -> tuple[Tensor, Tensor]:
         """Where merged columns and tokens of a chunk stand, in tokens from its start.
 
-        Segment s is centred on frame s·K/2, since the first half segment lies before the chunk.
+        [columns, 1, 1, count] and [tokens]. Segment s is centred on frame s·K/2, since the first
+        half segment lies before the chunk.
         """
         p = self.preset
         column = ((torch.arange(columns) + 0.5) / columns - 0.5) * p.segment_frames
         segment = torch.arange(count) * (p.segment_frames // 2)
-        frames = (column[:, None] + segment[None, :]).reshape(-1)
+        frames = column[:, None, None, None] + segment
         return frames / p.token_frames, torch.arange(tokens) + 0.5
 
 
@@ -122,11 +119,11 @@ class Inside(nn.Module):
         self.leave = nn.Linear(both, preset.width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [B, G, S, K, D] -> the same shape."""
-        y = self.norm(x).flatten(0, 2)
+        """x [B, K, G, S, D] -> the same shape."""
+        y = self.norm(x)
         for layer in self.layers:
             y = layer(y)
-        out: Tensor = self.leave(y).reshape(x.shape)
+        out: Tensor = self.leave(y)
         return out
 
 
@@ -150,20 +147,13 @@ class Block(nn.Module):
         self.after_inside = RMSNorm(preset.width) if post else nn.Identity()
 
     def forward(
-        self,
-        x: Tensor,
-        condition: Tensor,
-        positions: Tensor,
-        mask: Tensor | None,
-        past: Tensor | None,
-        tokens: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """x [B, G, S, K, D], condition [B, G, S|1, K|1, D] -> x, keys|values [B, G, S, w, 2D]."""
-        batch, groups, count, frames, width = x.shape
-        merged = x.reshape(batch, groups, count, self.columns, -1, width).mean(4)
-        added, own = self.across(merged, positions, mask, past, tokens)
-        spread = added.unsqueeze(4).expand(-1, -1, -1, -1, frames // self.columns, -1)
-        x = self.after_across(x + spread.reshape(x.shape))
+        self, x: Tensor, condition: Tensor, positions: Tensor, mask: Tensor | None,
+        past: Past | None, tokens: Tensor | None,
+    ) -> tuple[Tensor, Past]:  # fmt: skip
+        """x [B, K, G, S, D], condition [B, K|1, G, S|1, D] -> x, own keys and values."""
+        columns = x.unflatten(1, (self.columns, -1))
+        added, own = self.across(columns.mean(2), positions, mask, past, tokens)
+        x = self.after_across((columns + added.unsqueeze(2)).flatten(1, 2))
         scale, shift = self.film(condition).chunk(2, dim=-1)
         x = self.after_inside(x + self.inside(x) * (1 + scale) + shift)
         return x, own
@@ -238,28 +228,23 @@ class VelocityNetwork(nn.Module):
         return x
 
     def conditioned(self, condition: Tensor, tokens: Tensor | None, brief: Tensor | None) -> Tensor:
-        """The FiLM condition [B, G, 1|S, 1|K, D] with the mean token and the brief [B, G, Bf]."""
+        """The FiLM condition [B, 1|K, G, 1|S, D] with the mean token and the brief [B, G, Bf]."""
         if tokens is not None:
-            condition = condition + tokens.mean(2)[:, :, None, None, :]
+            condition = condition + tokens.mean(2)[:, None, :, None, :]
         if brief is not None and "brief" in self.preset.conditions:
-            condition = condition + self.brief_enter(brief)[:, :, None, None, :]
+            condition = condition + self.brief_enter(brief)[:, None, :, None, :]
         return condition
 
     def through(
-        self,
-        x: Tensor,
-        condition: Tensor,
-        positions: Tensor,
-        mask: Tensor | None,
-        pasts: list[Tensor] | None,
-        tokens: Tensor | None,
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Segments [B, G, S, K, D] through all blocks -> velocity [B, G, frames, dim], caches."""
+        self, x: Tensor, condition: Tensor, positions: Tensor, mask: Tensor | None,
+        pasts: list[Past] | None, tokens: Tensor | None,
+    ) -> tuple[Tensor, list[Past]]:  # fmt: skip
+        """Segments [B, K, G, S, D] through all blocks -> velocity [B, G, frames, dim], caches."""
         owns = []
         for i, block in enumerate(self.blocks):
             x, own = block(x, condition, positions, mask, pasts[i] if pasts else None, tokens)
             owns.append(own)
-        return self.leave(self.norm(overlap_add(x))), owns
+        return joined(self.leave(self.norm(overlap_add(x)))), owns
 
     # ---- window context -------------------------------------------------------------------
 
@@ -290,7 +275,7 @@ class VelocityNetwork(nn.Module):
             return segment(padded.reshape(batch, 1, -1, self.half_frames, frames.shape[-1]))
 
         segments = cut(x)
-        positions = torch.arange(segments.shape[2])
+        positions = torch.arange(segments.shape[3])
         asked = None if brief is None else brief[:, None]
         condition = self.conditioned(cut(emb), embedded, asked)
         velocity, _ = self.through(segments, condition, positions, None, None, embedded)
@@ -311,19 +296,17 @@ class VelocityNetwork(nn.Module):
         """Each chunk behind the tail of the chunk before it -> segments, FiLM condition.
 
         latents [B, G, C, dim], angle [B, G], tail [B, G, K/2, dim], tail_angle [B, G], has_tail
-        [B, G] (1, or 0 where nothing came before), tokens [B, G, n, D] -> [B, G, S, K, D],
-        [B, G, 1, 1, D].
+        [B, G] (1, or 0 where nothing came before), tokens [B, G, n, D] -> [B, K, G, S, D],
+        [B, 1, G, 1, D].
         """
-        batch, groups, frames, _ = latents.shape
-        emb = self.angle_condition(angle)
-        before = self.enter(tail) + self.angle_enter(self.angle_condition(tail_angle))[:, :, None]
-        before = before * has_tail[:, :, None, None]
-        x = self.entered(latents, tokens, guide) + self.angle_enter(emb)[:, :, None]
+        frames = latents.shape[2]
+        both = self.angle_condition(torch.stack([tail_angle, angle], dim=2))
+        turned = self.angle_enter(both).unsqueeze(3)
+        before = (self.enter(tail) + turned[:, :, 0]) * has_tail[:, :, None, None]
+        x = self.entered(latents, tokens, guide) + turned[:, :, 1]
         x = torch.cat([before, x, torch.zeros_like(before)], dim=2)
-        halves = x.reshape(
-            batch, groups, frames // self.half_frames + 2, self.half_frames, x.shape[-1]
-        )
-        return segment(halves), emb[:, :, None, None, :]
+        halves = x.unflatten(2, (frames // self.half_frames + 2, self.half_frames))
+        return segment(halves), both[:, None, :, 1:2]
 
     def cached_pass(
         self,
@@ -331,55 +314,74 @@ class VelocityNetwork(nn.Module):
         angle: Tensor,
         position: Tensor,
         filled: Tensor,
+        sees: Tensor,
+        before: Tensor,
         states: States,
         tokens: Tensor | None = None,
         brief: Tensor | None = None,
         guide: Tensor | None = None,
     ) -> tuple[Tensor, States]:
-        """The chunks in flight, looking back on the cache and on each other.
+        """Chunks, each looking back on slots of the cache and on others of this pass.
 
-        latents [B, n, C, dim] oldest first, angle [B, n], position int64 [1] (index of the
-        oldest), filled [B, ring], tokens int64 [B, n, C/token_frames], brief [B, n, Bf] ->
-        velocity [B, n, C, dim] and, for a commit, the next states. States and filled of batch 1
-        serve every row: guidance looks back on one past.
+        latents [B, n, C, dim], angle [B, n], position int64 [B, n] (index of the chunk), filled
+        [B, n, ring] (1 where a chunk looks back on that slot), sees [B, n, n] (1 where it looks
+        on that chunk of this pass, itself among them), before int64 [B, n] (which comes just
+        before it, of the slots and then of these chunks: if it is seen, its tail is in front),
+        tokens int64 [B, n, C/token_frames], brief [B, n, Bf] -> velocity [B, n, C, dim] and what
+        each chunk leaves, to be kept where it is finished. Rows know nothing of each other.
         """
         batch, groups, frames = latents.shape[:3]
-        states = {name: x.expand(batch, *x.shape[1:]) for name, x in states.items()}
-        filled = filled.expand(batch, -1)
+        seen = torch.cat([filled, sees], dim=2)
         embedded = self.token_embeddings(tokens, batch, groups, frames)
-        tails = torch.cat(
-            [states["tail"][:, None], latents[:, :-1, frames - self.half_frames :]], dim=1
-        )
-        context = torch.full_like(angle[:, :1], self.context_angle)
-        tail_angles = torch.cat([context, angle[:, :-1]], dim=1)
-        first = filled.amax(1, keepdim=True)
-        has_tail = torch.cat([first, torch.ones_like(angle[:, 1:])], dim=1)
+        own = latents[:, :, frames - self.half_frames :]
+        tails = torch.cat([states["tail"], own], dim=1)
+        finished = torch.full_like(states["tail"][:, :, 0, 0], self.context_angle)
+        tail_angle = torch.cat([finished, angle], dim=1).gather(1, before)
+        tail = tails.gather(1, before[:, :, None, None].expand(own.shape))
+        has_tail = seen.gather(2, before[:, :, None])[:, :, 0]
         x, condition = self.chunk_segments(
-            latents, angle, tails, tail_angles, has_tail, embedded, guide)  # fmt: skip
+            latents, angle, tail, tail_angle, has_tail, embedded, guide)  # fmt: skip
         condition = self.conditioned(condition, embedded, brief)
-        hops = frames // self.half_frames
-        index = position + torch.arange(groups)
-        positions = (index[:, None] * hops + torch.arange(hops + 1)[None, :]).reshape(-1)
-        order = torch.arange(groups).repeat_interleave(hops + 1)
-        within = order[:, None] >= order[None, :]
-        ring = filled.repeat_interleave(hops + 1, dim=1)[0] > 0.5
-        seen = torch.cat([ring[None, :].expand(within.shape[0], -1), within], dim=1)
-        mask = torch.where(seen, 0.0, -1e9).to(latents.dtype)
-        pasts = [states[f"past_{i}"] for i in range(len(self.blocks))]
-        velocity, owns = self.through(x, condition, positions, mask, pasts, embedded)
-        after = {f"past_{i}": own for i, own in enumerate(owns)}
-        after["tail"] = latents[:, -1, frames - self.half_frames :]
+        pasts = [
+            (states[f"key_{i}"].flatten(3, 4), states[f"value_{i}"].flatten(3, 4))
+            for i in range(len(self.blocks))
+        ]
+        velocity, owns = self.through(
+            x, condition, self.cached_positions(position), self.cached_mask(seen), pasts, embedded
+        )
+        after = {"tail": own}
+        for i, (key, value) in enumerate(owns):
+            after[f"key_{i}"] = key.unflatten(3, (groups, -1))
+            after[f"value_{i}"] = value.unflatten(3, (groups, -1))
         return velocity, after
 
+    def cached_positions(self, position: Tensor) -> Tensor:
+        """Indices of chunks int64 [B, n] -> positions of their segments [B, 1, 1, n·S]."""
+        hops = self.preset.chunk_frames // self.half_frames
+        at = position[:, :, None] * hops + torch.arange(hops + 1)
+        return at.flatten(1)[:, None, None]
+
+    def cached_mask(self, seen: Tensor) -> Tensor:
+        """seen [B, n, ring + n] -> what is added to scores [B, 1, 1, n·S, (ring + n)·S]."""
+        count = self.preset.chunk_frames // self.half_frames + 1
+        mask = torch.where(seen > 0.5, 0.0, UNSEEN).to(seen.dtype)
+        mask = mask[:, :, None, :, None].expand(-1, -1, count, -1, count)
+        return mask.flatten(1, 2).flatten(2)[:, None, None]
+
     def initial_states(self, batch: int = 1) -> States:
-        """Empty cache: ring states past_i [B, ring, S, w, 2D] and the tail [B, K/2, dim]."""
+        """Empty cache, rings over finished chunks: key_i, value_i [B, w, heads, ring, S, D/heads]
+        and tail [B, ring, K/2, dim].
+        """
         p = self.preset
         count = p.chunk_frames // self.half_frames + 1
         states = {
-            f"past_{i}": torch.zeros(batch, p.context_chunks, count, columns, 2 * p.width)
+            f"{kind}_{i}": torch.zeros(
+                batch, columns, p.heads, p.context_chunks, count, p.width // p.heads
+            )
             for i, columns in enumerate(p.merged)
+            for kind in ("key", "value")
         }
-        states["tail"] = torch.zeros(batch, self.half_frames, p.dim)
+        states["tail"] = torch.zeros(batch, p.context_chunks, self.half_frames, p.dim)
         return states
 
     def sequence_pass(
@@ -411,5 +413,5 @@ class VelocityNetwork(nn.Module):
         hops = frames // self.half_frames
         positions = (index[:, None] * hops + torch.arange(hops + 1)[None, :]).reshape(-1)
         seen = sources.repeat_interleave(hops + 1, 0).repeat_interleave(hops + 1, 1)
-        mask = torch.where(seen, 0.0, -1e9).to(latents.dtype)
+        mask = torch.where(seen, 0.0, UNSEEN).to(latents.dtype)
         return self.through(x, condition, positions, mask, None, embedded)[0]

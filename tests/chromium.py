@@ -20,8 +20,10 @@ PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser")))
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
-    "--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--remote-debugging-port=0",
 )  # fmt: skip
+POLICY = "--autoplay-policy={}"
+FREE, GUARDED = "no-user-gesture-required", "document-user-activation-required"
 
 
 OPEN = "location.href !== 'about:blank'"
@@ -30,7 +32,9 @@ OPEN = "location.href !== 'about:blank'"
 class Tab:
     """One page: evaluate in it, and see what went wrong in it."""
 
-    def __init__(self, link: ClientConnection) -> None:
+    def __init__(self, link: ClientConnection, gestures: bool = True) -> None:
+        """With `gestures`, whatever is evaluated counts as one."""
+        self.gestures = gestures
         self.errors: list[str] = []
         self._link = link
         self._ids = itertools.count(1)
@@ -48,7 +52,7 @@ class Tab:
         """The value of a JavaScript expression; promises are awaited."""
         answer = await self.ask(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True,
-            userGesture=True,
+            userGesture=self.gestures,
         )  # fmt: skip
         assert "exceptionDetails" not in answer, answer
         return answer.get("result", {}).get("value")  # none between two pages
@@ -66,6 +70,18 @@ class Tab:
             "Emulation.setDeviceMetricsOverride", width=width, height=height,
             deviceScaleFactor=scale, mobile=mobile,
         )  # fmt: skip
+
+    async def tap(self, x: float, y: float) -> None:
+        """A press and a release there, as of a person."""
+        for kind in ("mousePressed", "mouseReleased"):
+            await self.ask(
+                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
+            )
+
+    async def key(self, key: str) -> None:
+        """One key, pressed and released."""
+        for kind in ("keyDown", "keyUp"):
+            await self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key)
 
     async def screenshot(self, path: Path) -> None:
         """Write what is seen as a PNG file."""
@@ -86,16 +102,20 @@ class Tab:
 
 
 @asynccontextmanager
-async def browsing(profile: Path, url: str) -> AsyncIterator[Tab]:
-    """A tab that has opened `url`, with an empty profile of its own."""
+async def browsing(profile: Path, url: str, *, guarded: bool = False) -> AsyncIterator[Tab]:
+    """A tab that has opened `url`, with an empty profile of its own; no other host is found.
+
+    In a `guarded` one nothing sounds before a gesture, as with people's browsers.
+    """
     assert PROGRAM is not None
     process = subprocess.Popen(
-        [PROGRAM, *OPTIONS, f"--user-data-dir={profile}", "about:blank"],
+        [PROGRAM, *OPTIONS, POLICY.format(GUARDED if guarded else FREE),
+         f"--user-data-dir={profile}", "about:blank"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         async with connect(await _address(profile), max_size=None) as link:
-            tab = Tab(link)
+            tab = Tab(link, gestures=not guarded)
             for domain in ("Runtime", "Log", "Page"):
                 await tab.ask(f"{domain}.enable")
             await tab.ask("Page.navigate", url=url)

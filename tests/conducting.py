@@ -15,6 +15,7 @@ from engine.generator import Generator
 from engine.pool import Pool
 from engine.prompts import Prompts
 from engine.runner import Runner
+from engine.sinks.broadcast import Programme
 from engine.sinks.config import ServeConfig
 from engine.sinks.feed import BlockLog
 from engine.sinks.sessions import Opened, Sessions
@@ -47,12 +48,11 @@ async def hall(
     )  # fmt: skip
     opened: list[int] = []
 
-    def programme(controls: Controls, blocks: BlockLog, runner: Runner) -> dict[str, Any]:
-        return {
-            "ring": runner.ring, "blocks": blocks, "controls": controls, "bundle": bundle,
-            "status": runner.status, "version": "0", "prompts": prompts,
-            "start_anew": runner.start_anew,
-        }  # fmt: skip
+    def programme(controls: Controls, blocks: BlockLog, runner: Runner) -> Programme:
+        return Programme(
+            ring=runner.ring, blocks=blocks, controls=controls, bundle=bundle,
+            status=runner.status, version="0", prompts=prompts, start_anew=runner.start_anew,
+        )  # fmt: skip
 
     def open_(seed: int) -> Opened:
         if refusal is not None:
@@ -67,7 +67,7 @@ async def hall(
     runner = pool.join(controls, on_block=blocks.note)
     settings = ServeConfig(**{"port": 0, "packet_s": 0.02, "state_s": 0.1, **config})
     annex = Sessions(open_, places, settings)
-    server = FeedServer(settings, **programme(controls, blocks, runner), sessions=annex)
+    server = FeedServer(settings, programme(controls, blocks, runner), sessions=annex)
     await server.start()
     try:
         while len(pool._crew._load) < 4:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import os
+import re
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +17,41 @@ from engine.generator import Generator
 
 settings.register_profile("quiet", deadline=None, max_examples=50)
 settings.load_profile("quiet")
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""Tests run side by side, and networks of this size gain nothing from a second thread."""
+
+ROOMS = {
+    "tiny_export": "export", "tiny_corpus": "recipe",
+    "watching": "live", "chromium": "live", "sound_server": "live", "icecasting": "live",
+}  # fmt: skip
+"""Helpers whose tests share one worker: they want the same bundle, or a machine that keeps time."""
+HELPER = re.compile(rf"^(?:from|import) (?:tests\.)?({'|'.join(ROOMS)})\b", re.MULTILINE)
+
+
+@cache
+def room_of(path: Path) -> str:
+    """The room of the first such helper that a test file imports, else its own."""
+    found = HELPER.search(path.read_text(encoding="utf-8"))
+    return ROOMS[found[1]] if found else path.name
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Rooms take longest: they are first."""
+    items.sort(key=lambda item: room_of(item.path) not in ROOMS.values())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Workers of `pytest -n` take a room at a time."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Rooms(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return room_of(config.rootpath / nodeid.partition("::")[0])
+
+    config.option.loadscopereorder = False
+    return Rooms(config, log)
 
 
 @pytest.fixture

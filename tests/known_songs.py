@@ -7,7 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from model.corpus.dataset import Songs
+from model.corpus.labels import frame_labels
+from model.tokenise import FEATURES, INDEX, TOKENS
+
 RATE_HZ = 24_000
+TOKEN_HZ = 25.0
 STYLES = ("jazz", "ambient")
 BPM = {"jazz": 120.0, "ambient": 60.0}
 INSTRUMENTS = {"jazz": ("drums", "piano"), "ambient": ("warm pad", "strings")}
@@ -63,3 +68,24 @@ def write_known(folder: Path, each: int, seconds: float) -> tuple[Path, Path]:
     index = {"format": 1, "sample_rate_hz": RATE_HZ, "channels": 1, "songs": songs}
     (data / "index.json").write_text(json.dumps(index))
     return corpus, data
+
+
+def write_store(folder: Path, corpus: Path, data: Path) -> Path:
+    """A store of these songs: a token is the sixteenth, a feature row the style and noise."""
+    store = folder / "store"
+    store.mkdir()
+    rng = np.random.default_rng(0)
+    tokens, rows, places = {}, [], []
+    for song in Songs(data).songs:
+        truth = json.loads((corpus / song.name).with_suffix(".json").read_text())
+        count = int(song.samples / RATE_HZ * TOKEN_HZ)
+        tokens[song.name] = frame_labels(truth, count, TOKEN_HZ)["sixteenth"].astype(np.int16)
+        noise = rng.normal(size=(count, 4))
+        noise[:, 0] += 6 * (song.style == "jazz")
+        places.append((song.name, count * len(rows), count, song.split))
+        rows.append(noise)
+    np.savez(store / TOKENS, **tokens)
+    np.concatenate(rows).astype("<f2").tofile(store / FEATURES)
+    index = {"rate_hz": TOKEN_HZ, "vocabulary": 16, "hidden": 4, "songs": places}
+    (store / INDEX).write_text(json.dumps(index))
+    return store

@@ -24,6 +24,7 @@ from engine.generator import Generator
 from engine.prompts import Prompt, Prompts
 from engine.ring import AudioRing
 from engine.runner import Runner
+from engine.sinks.broadcast import Programme
 from engine.sinks.config import ServeConfig
 from engine.sinks.feed import BlockLog
 from engine.sinks.prompting import Embedder
@@ -61,10 +62,11 @@ async def playing_tape(
     ramp = np.arange(ring.capacity_samples, dtype=np.float32)[:, None]
     ring.write(np.ascontiguousarray(np.repeat(ramp, channels, axis=1)))
     controls = Controls(bundle.manifest.controls)
-    server = FeedServer(
-        ServeConfig(**{**FAST, **config}), ring=ring, blocks=BlockLog(), controls=controls,
-        status=RunnerStatus, bundle=bundle, version="0", prompts=prompts, prompted=prompted,
+    programme = Programme(
+        ring=ring, blocks=BlockLog(), controls=controls, status=RunnerStatus, bundle=bundle,
+        version="0", prompts=prompts, prompted=prompted,
     )  # fmt: skip
+    server = FeedServer(ServeConfig(**{**FAST, **config}), programme)
     await server.start()
     try:
         yield Tape(server, controls, ring)
@@ -73,17 +75,19 @@ async def playing_tape(
 
 
 @asynccontextmanager
-async def playing_live(*, prompting: bool = False, **config: Any) -> AsyncIterator[FeedServer]:
+async def playing_live(
+    *, prompting: bool = False, rate_hz: int = 24000, channels: int = 1, **config: Any
+) -> AsyncIterator[FeedServer]:
     """The stand-in, played by the real runner; `config` are fields of ServeConfig."""
-    bundle = standin.bundle(prompting=prompting)
+    bundle = standin.bundle(prompting=prompting, sample_rate_hz=rate_hz, channels=channels)
     backend = standin.StandIn(bundle)
     controls, blocks = Controls(bundle.manifest.controls), BlockLog()
     runner = Runner(Generator(bundle, backend), controls, ring_s=0.6, on_block=blocks.note)
-    server = FeedServer(
-        ServeConfig(**{"port": 0, **config}), ring=runner.ring, blocks=blocks, controls=controls,
-        status=runner.status, bundle=bundle, version="0",
-        prompts=Prompts(bundle, backend) if prompting else None,
+    programme = Programme(
+        ring=runner.ring, blocks=blocks, controls=controls, status=runner.status, bundle=bundle,
+        version="0", prompts=Prompts(bundle, backend) if prompting else None,
     )  # fmt: skip
+    server = FeedServer(ServeConfig(**{"port": 0, **config}), programme)
     await server.start()
     runner.start()
     try:
@@ -94,12 +98,15 @@ async def playing_live(*, prompting: bool = False, **config: Any) -> AsyncIterat
 
 
 @asynccontextmanager
-async def listening(url: str, codec: str = "pcm_f32le", **options: Any) -> AsyncIterator[Any]:
+async def listening(
+    url: str, codec: str = "pcm_f32le", token: str | None = None, name: str | None = None,
+    **options: Any,
+) -> AsyncIterator[Any]:  # fmt: skip
     """A listener that has said hello; `.hello` is the server's, the feed follows."""
     options = {"subprotocols": PROTOCOLS, "compression": None, "close_timeout": 0.5, **options}
     async with connect(url, **options) as connection:
         connection.hello = json.loads(await connection.recv())
-        await say(connection, type="hello", codec=codec)
+        await say(connection, type="hello", codec=codec, token=token, name=name)
         yield connection
 
 

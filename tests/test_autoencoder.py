@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.autoencoder import CLOCK_SECONDS, Clock, LiveAutoencoder, inverse_dft_basis
-from model.presets import LIVE, TINY
+from model.autoencoder import LiveAutoencoder
+from model.presets import LIVE, TINY, AutoencoderPreset
 
-P = TINY.autoencoder
+P, LARGE = TINY.autoencoder, LIVE.autoencoder
+assert isinstance(P, AutoencoderPreset) and isinstance(LARGE, AutoencoderPreset)
+WIDE = replace(
+    P, sample_rate_hz=16000, channels=2, frame_samples=320, hop_samples=160, fft_samples=640,
+    heard_part=2,
+)  # fmt: skip
+BOTH = pytest.mark.parametrize("preset", [P, WIDE], ids=["mono", "stereo"])
 
 
-def autoencoder() -> LiveAutoencoder:
+def autoencoder(preset: AutoencoderPreset = P) -> LiveAutoencoder:
     """A tiny one, in float64."""
     torch.manual_seed(0)
-    return LiveAutoencoder(P).double().eval()
+    return LiveAutoencoder(preset).double().eval()
 
 
 def states(net: LiveAutoencoder) -> dict[str, torch.Tensor]:
@@ -36,23 +44,24 @@ def decoded(net: LiveAutoencoder, latents: torch.Tensor, sizes: list[int]) -> to
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.lists(st.integers(1, 7), min_size=1, max_size=6))
+@given(st.sampled_from([P, WIDE]), st.lists(st.integers(1, 7), min_size=1, max_size=6))
 @torch.no_grad()
-def test_streaming_decode_equals_whole_decode(sizes: list[int]) -> None:
-    net = autoencoder()
+def test_streaming_decode_equals_whole_decode(preset: AutoencoderPreset, sizes: list[int]) -> None:
+    net = autoencoder(preset)
     latents = torch.randn(1, sum(sizes), P.dim, dtype=torch.float64)
     whole = decoded(net, latents, [sum(sizes)])
     assert torch.allclose(decoded(net, latents, sizes), whole, rtol=1e-9, atol=1e-12)
-    assert whole.shape == (1, P.channels, sum(sizes) * P.frame_samples)
+    assert whole.shape == (1, preset.channels, sum(sizes) * preset.frame_samples)
 
 
+@BOTH
 @torch.no_grad()
-def test_decoder_is_causal() -> None:
-    net = autoencoder()
+def test_decoder_is_causal(preset: AutoencoderPreset) -> None:
+    net = autoencoder(preset)
     latents = torch.randn(1, 10, P.dim, dtype=torch.float64)
     changed = latents.clone()
     changed[:, 6:] += 1.0
-    before = 6 * P.frame_samples
+    before = 6 * preset.frame_samples
     one, two = decoded(net, latents, [10]), decoded(net, changed, [10])
     assert torch.equal(one[..., :before], two[..., :before])
     assert not torch.allclose(one[..., before:], two[..., before:])
@@ -67,36 +76,49 @@ def test_encoder_gives_one_latent_a_frame_and_no_phase() -> None:
     assert torch.allclose(net.encode(-audio)[0], mean)
 
 
-def test_inverse_dft_is_numpys() -> None:
-    spectrum = np.fft.rfft(np.random.default_rng(0).normal(size=32))
-    parts = torch.from_numpy(np.concatenate([spectrum.real, spectrum.imag])).float()
-    assert np.allclose(parts @ inverse_dft_basis(32), np.fft.irfft(spectrum), atol=1e-5)
+@torch.no_grad()
+def test_the_encoder_of_a_stereo_preset_hears_the_middle_of_the_lower_half() -> None:
+    net = autoencoder(WIDE)
+    middle = torch.randn(1, 1, 12 * WIDE.frame_samples, dtype=torch.float64)
+    middle = torch.nn.functional.interpolate(middle[..., ::8], scale_factor=8.0, mode="linear")
+    side = torch.randn_like(middle)
+    mono, wide = torch.cat([middle, middle], 1), torch.cat([middle + side, middle - side], 1)
+    assert torch.allclose(net.encode(mono)[0], net.encode(wide)[0])
+    assert net.encode(mono)[0].shape == (1, 12, WIDE.dim)
 
 
-def test_an_oscillator_goes_on_without_a_seam() -> None:
-    """Unit amplitude frame by frame lies on one sine, also where the clock wraps."""
-    clock = Clock(P)
-    hop, rate = P.hop_samples, P.sample_rate_hz
-    phase = clock.tonal(torch.tensor([clock.period - 1, clock.period]))[:, 20]
-    basis = clock.basis(2 * hop).double()
-    frames = [torch.cos(p) * basis[20] + torch.sin(p) * basis[clock.count + 20] for p in phase]
-    assert torch.allclose(frames[0][hop:], frames[1][:hop], atol=1e-4)
-    hertz = float(clock.turns[20]) / CLOCK_SECONDS
-    t = (torch.arange(2 * hop).double() + (clock.period - 1) * hop) / rate
-    assert torch.allclose(frames[0], torch.cos(2 * np.pi * hertz * t), atol=1e-4)
+@torch.no_grad()
+def test_mixed_down_the_side_is_gone() -> None:
+    net = autoencoder(WIDE)
+    latents = torch.randn(1, 8, WIDE.dim, dtype=torch.float64)
+    wide = decoded(net, latents, [8])
+    assert not torch.allclose(wide[:, 0], wide[:, 1])
+    sizes = net.decoder.side_sizes
+    net.decoder.head.weight[-sum(sizes) :] = 0.0
+    net.decoder.head.bias[-sum(sizes) :] = torch.randn(sum(sizes), dtype=torch.float64)
+    assert torch.allclose(decoded(net, latents, [8]).mean(1), wide.mean(1))
 
 
-def test_noise_is_flat_in_time_and_between_bins() -> None:
-    phases = Clock(P).noise(torch.arange(400)).numpy()
-    unit = np.exp(1j * phases)
-    assert np.abs(unit.mean(0)).mean() < 0.15
-    lags = [np.abs((unit[lag:] * unit[:-lag].conj()).mean(0)).mean() for lag in (1, 2, 7)]
-    assert max(lags) < 0.15
-    across = np.abs((unit[:, 1:] * unit[:, :-1].conj()).mean(0)).mean()
-    assert across < 0.15
+@torch.no_grad()
+def test_a_share_of_nothing_is_the_middle() -> None:
+    net = autoencoder(WIDE)
+    bins, tones, _ = net.decoder.side_sizes
+    net.decoder.head.weight[-sum(net.decoder.side_sizes) :] = 0.0
+    net.decoder.head.bias[-sum(net.decoder.side_sizes) :] = torch.cat(
+        [torch.zeros(bins + tones), torch.full((bins,), -60.0)]
+    ).double()
+    left, right = decoded(net, torch.randn(1, 5, WIDE.dim, dtype=torch.float64), [5])[0]
+    assert torch.allclose(left, right, atol=1e-12)
+
+
+def test_sizes_that_do_not_fit_are_named() -> None:
+    with pytest.raises(ValueError, match="3 channels"):
+        replace(P, channels=3)
+    with pytest.raises(ValueError, match="1 in 7 samples"):
+        replace(P, heard_part=7)
 
 
 def test_live_preset_fits_a_bundle() -> None:
     with torch.device("meta"):
-        count = sum(p.numel() for p in LiveAutoencoder(LIVE.autoencoder).parameters())
+        count = sum(p.numel() for p in LiveAutoencoder(LARGE).parameters())
     assert 2 * count < 25e6  # bytes, in half precision

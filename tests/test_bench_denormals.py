@@ -15,8 +15,8 @@ given = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
 made = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
 graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [given], [made])
 model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-from engine.backends.ort import _options
-ort.InferenceSession(model.SerializeToString(), _options(ort, 1), ["CPUExecutionProvider"])
+from engine.backends.ort import session_options
+ort.InferenceSession(model.SerializeToString(), session_options(ort, 1), ["CPUExecutionProvider"])
 """
 SAY = "from bench.denormals import flushed; print(flushed())"
 

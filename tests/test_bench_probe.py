@@ -7,17 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from known_songs import write_known
+from known_songs import TOKEN_HZ, write_known, write_store
 
 from bench import probe
 from bench.linear import UNASKED
 from bench.probe import CLASSES, Frames, targets
 from engine.brief import FAMILIES
-from model.corpus.dataset import Songs
-from model.corpus.labels import frame_labels
-from model.tokenise import FEATURES, INDEX, TOKENS, Semantics
-
-RATE_HZ = 25.0
+from model.tokenise import Semantics
 
 
 @pytest.fixture(scope="module")
@@ -25,28 +21,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """(corpus, store): a token is the sixteenth, a feature row the style and noise."""
     folder = tmp_path_factory.mktemp("known")
     corpus, data = write_known(folder, 2, 20.0)
-    store = folder / "store"
-    store.mkdir()
-    rng = np.random.default_rng(0)
-    tokens, rows, places = {}, [], []
-    for song in Songs(data).songs:
-        truth = json.loads((corpus / song.name).with_suffix(".json").read_text())
-        count = int(20.0 * RATE_HZ)
-        tokens[song.name] = frame_labels(truth, count, RATE_HZ)["sixteenth"].astype(np.int16)
-        noise = rng.normal(size=(count, 4))
-        noise[:, 0] += 6 * (song.style == "jazz")
-        places.append((song.name, count * len(rows), count, song.split))
-        rows.append(noise)
-    np.savez(store / TOKENS, **tokens)
-    np.concatenate(rows).astype("<f2").tofile(store / FEATURES)
-    index = {"rate_hz": RATE_HZ, "vocabulary": 16, "hidden": 4, "songs": places}
-    (store / INDEX).write_text(json.dumps(index))
-    return corpus, store
+    return corpus, write_store(folder, corpus, data)
 
 
 def test_targets_are_named_and_within_their_classes(folders: tuple[Path, Path]) -> None:
     truth = json.loads((folders[0] / "song0.json").read_text())
-    asked = targets(truth, 500, RATE_HZ)
+    asked = targets(truth, 500, TOKEN_HZ)
     assert set(asked) == set(CLASSES)
     assert all(asked[name].max() < CLASSES[name] for name in CLASSES)
     assert set(np.unique(asked["root of the chord"])) == {0, 9}  # C and Am
@@ -57,7 +37,7 @@ def test_targets_are_named_and_within_their_classes(folders: tuple[Path, Path]) 
 def test_a_chord_without_a_name_is_not_asked_for(folders: tuple[Path, Path]) -> None:
     truth = json.loads((folders[0] / "song0.json").read_text())
     truth["chords"] = ["N.C."] * len(truth["chords"])
-    asked = targets(truth, 500, RATE_HZ)
+    asked = targets(truth, 500, TOKEN_HZ)
     assert (asked["root of the chord"] == UNASKED).all()
     assert (asked["minor or major"] == UNASKED).all()
 

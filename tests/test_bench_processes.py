@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 
 from bench.machine import memory_mb
-from bench.processes import tree, tree_memory_mb
+from bench.processes import own_memory_mb, tree, tree_memory_mb
 
 CHILD = "import subprocess, sys; print(1, flush=True); sys.stdin.read()"
 
@@ -26,3 +27,10 @@ def test_children_belong_to_the_tree_until_they_end() -> None:
 
 def test_a_process_that_is_gone_is_alone() -> None:
     assert tree(2**22 - 1) == [2**22 - 1]
+
+
+def test_what_a_process_makes_is_its_own() -> None:
+    before = own_memory_mb(os.getpid())
+    made = bytearray(b"x" * 50_000_000)
+    assert own_memory_mb(os.getpid()) - before > 40
+    assert len(made) and math.isnan(own_memory_mb(2**22 - 1))

@@ -1,15 +1,13 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.backends import standin
 from engine.backends.sine import key, look_back, place_of, velocity_of
-from engine.bundle import Bundle
 from engine.context import CachedContext, WindowContext, guide, open_context
-from engine.errors import UsageError
+from engine.slots import Run, Slots
 from engine.window import Plan, Window, noise
 
 FRAMES, DIM, CHUNKS, ANGLE = 16, 8, 6, 0.02
@@ -17,7 +15,7 @@ FRAMES, DIM, CHUNKS, ANGLE = 16, 8, 6, 0.02
 
 def cached(depth: int = 1, period: int | None = None) -> CachedContext:
     bundle = standin.bundle(context_chunks=CHUNKS, steps=12, depth=depth)
-    return CachedContext(bundle, standin.StandIn(bundle), FRAMES, depth)
+    return CachedContext(bundle, standin.StandIn(bundle), FRAMES)
 
 
 def chunk(index: int) -> np.ndarray:
@@ -80,6 +78,7 @@ def test_a_pass_leaves_no_trace() -> None:
     context = cached()
     context.commit(chunk(0)[None], 0)
     window = flight(1, [0.8])
+    context.velocity(window)  # keeps what waited
     first = context.velocity(window).copy()
     for angle in (1.5, 1.0, 0.4):
         context.velocity(flight(1, [angle]))
@@ -96,25 +95,63 @@ def test_a_reset_forgets_everything() -> None:
     np.testing.assert_array_equal(context.velocity(window), empty)
 
 
-def test_a_graph_for_one_chunk_at_a_time_commits_one_by_one() -> None:
-    bundle = fixed_chunks(standin.bundle(context_chunks=CHUNKS), 1)
-    context = CachedContext(bundle, standin.StandIn(bundle), FRAMES, 1)
-    context.commit(np.stack([chunk(k) for k in range(4)]), 0)
-    window = flight(4, [0.8])
-    past = [(k, chunk(k)) for k in range(4)]
-    np.testing.assert_allclose(context.velocity(window), by_hand(past, window), atol=1e-5)
-    with pytest.raises(UsageError, match="takes 1 chunks at once, the ladder has 2"):
-        CachedContext(bundle, standin.StandIn(bundle), FRAMES, 2)
+def test_a_single_chunk_is_committed_by_the_pass_behind_it() -> None:
+    context, runs = cached(), []
+    spied = context._slots.run_of
+
+    def run_of(chunks: int) -> Run:
+        runs.append(chunks)
+        return spied(chunks)
+
+    context._slots.run_of = run_of
+    context.commit(chunk(0)[None], 0)
+    assert runs == []
+    window = flight(1, [0.8])
+    first = context.velocity(window).copy()
+    np.testing.assert_allclose(context.velocity(window), first, atol=1e-6)
+    assert runs == [2, 1]
 
 
-def fixed_chunks(bundle: Bundle, count: int) -> Bundle:
-    velocity = bundle.manifest.graphs["velocity"]
-    inputs = tuple(
-        replace(tensor, shape=tuple(count if axis == "chunks" else axis for axis in tensor.shape))
-        for tensor in velocity.inputs
-    )
-    graphs = {**bundle.manifest.graphs, "velocity": replace(velocity, inputs=inputs)}
-    return replace(bundle, manifest=replace(bundle.manifest, graphs=graphs))
+def test_the_slot_that_a_commit_takes_is_hidden_from_those_behind_it() -> None:
+    context = cached()
+    past = [(k, chunk(k)) for k in range(CHUNKS + 1)]
+    context.commit(np.stack([latents for _, latents in past[:-1]]), 0)
+    context.commit(past[-1][1][None], CHUNKS)
+    window = flight(CHUNKS + 1, [0.8])
+    np.testing.assert_allclose(context.velocity(window), by_hand(past, window), atol=2e-5)
+
+
+def test_what_is_kept_is_all_there_is() -> None:
+    """Arrays written into another context make it go on the same, also while a chunk waits."""
+    one, two = asked_context(), asked_context()
+    one.commit(chunk(3)[None], 3, [asking(token=9)])
+    for name, array in one.arrays().items():
+        two.arrays()[name][...] = array
+    window = flight(4, [0.7])
+    window.plans = [asking()]
+    np.testing.assert_array_equal(one.velocity(window).copy(), two.velocity(window))
+
+
+def test_streams_that_share_slots_do_not_touch_each_other() -> None:
+    slots = Slots(ASKED, standin.StandIn(ASKED), FRAMES, rows=3)
+    shared = [CachedContext(ASKED, standin.StandIn(ASKED), FRAMES, slots) for _ in range(3)]
+    own = [CachedContext(ASKED, standin.StandIn(ASKED), FRAMES) for _ in range(3)]
+    for k in range(5):
+        windows = []
+        for row in range(3):
+            window = flight(k, [0.4 + 0.2 * row])
+            window.plans = [asking(token=3 * row + k)]
+            for context in (shared[row], own[row]):
+                if k > row:
+                    context.commit(chunk(10 * row + k)[None], k - 1, [asking(token=k)])
+            windows.append(window)
+        asked = [context.put(window) for context, window in zip(shared, windows, strict=True)]
+        for run in dict.fromkeys(asked):
+            run.go([context.row for context, of in zip(shared, asked, strict=True) if of is run])
+        for row in range(3):
+            np.testing.assert_array_equal(
+                shared[row].take(windows[row]), own[row].velocity(windows[row])
+            )
 
 
 def test_the_window_is_run_whole_with_the_angle_of_every_frame() -> None:
@@ -148,7 +185,7 @@ def asking(guidance: float = 1.0, token: int = 30) -> Plan:
 
 
 def asked_context() -> CachedContext:
-    context = CachedContext(ASKED, standin.StandIn(ASKED), FRAMES, 2)
+    context = CachedContext(ASKED, standin.StandIn(ASKED), FRAMES)
     for k in range(3):
         context.commit(chunk(k)[None], k, [asking(token=5 * k)])
     return context
@@ -177,20 +214,20 @@ def test_each_chunk_in_flight_has_its_own_plan_and_guidance() -> None:
     np.testing.assert_allclose(guided[1], asked[1], atol=1e-5)
 
 
-def test_without_guidance_one_row_is_enough() -> None:
+def test_without_guidance_a_chunk_runs_once() -> None:
     context = asked_context()
-    rows = []
-    for (_, batch), run in context._runs.items():
-        run.go = lambda go=run.go, batch=batch: rows.append(batch) or go()
     window = flight(3, [0.7])
+    window.plans = [asking()]
+    context.velocity(window)  # and what waited is kept
+    chunks = []
     for guidance in (1.0, 2.0, 1.0):
         window.plans = [asking(guidance)]
-        context.velocity(window)
-    assert rows == [1, 2, 1]
+        chunks.append(context.put(window).chunks)
+    assert chunks == [1, 2, 1]
 
 
 def test_a_commit_takes_what_was_asked_whatever_ran_before() -> None:
-    """The rings hold row 0 of the plan's own tokens; passes in between leave no trace."""
+    """The rings hold the plan's own tokens; passes in between leave no trace."""
     one, two = asked_context(), asked_context()
     window = flight(3, [0.7])
     window.plans = [asking(4.0)]
@@ -204,7 +241,7 @@ def test_a_commit_takes_what_was_asked_whatever_ran_before() -> None:
 
 def test_committing_many_plans_at_once_equals_one_by_one() -> None:
     chunks, plans = np.stack([chunk(k) for k in range(3)]), [asking(token=5 * k) for k in range(3)]
-    together = CachedContext(ASKED, standin.StandIn(ASKED), FRAMES, 2)
+    together = CachedContext(ASKED, standin.StandIn(ASKED), FRAMES)
     together.commit(chunks, 0, plans)
     window = flight(3, [0.7])
     window.plans = [asking()]

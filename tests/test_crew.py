@@ -2,6 +2,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 
 from engine.backends import standin
@@ -10,6 +11,7 @@ from engine.controls import ControlSnapshot
 from engine.crew import Crew, Hand
 from engine.errors import RoomError
 from engine.generator import Generator
+from engine.slots import Run, Slots
 from engine.worker import Job
 
 
@@ -32,9 +34,23 @@ class Gated(Generator):
         assert self.gate.wait(20)
         return super().tick(controls, steps)
 
+    def ticking(self, controls, steps=None):
+        self.at_work.set()
+        assert self.gate.wait(20)
+        return (yield from super().ticking(controls, steps))
+
 
 def hand_of(crew: Crew, bundle: Bundle, left_s: float = 1.0) -> Hand:
     return crew.hire(lambda: Generator(bundle, standin.StandIn(bundle)), lambda: left_s)
+
+
+def at_work(crew: Crew, bundle: Bundle, snapshot: ControlSnapshot) -> tuple[Gated, Hand]:
+    """A hand for which a thread works until the gate is opened."""
+    gated = Gated(bundle)
+    hand = crew.hire(lambda: gated, lambda: 0.0)
+    hand.ask(Job(snapshot, 2, recover=False))
+    assert gated.at_work.wait(20)
+    return gated, hand
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -57,10 +73,7 @@ def test_a_hand_works_like_a_worker(crew: Crew, bundle: Bundle, snapshot: Contro
 
 
 def test_the_most_urgent_comes_first(crew: Crew, bundle: Bundle, snapshot: ControlSnapshot) -> None:
-    gated = Gated(bundle)
-    busy = crew.hire(lambda: gated, lambda: 0.0)
-    busy.ask(Job(snapshot, 2, recover=False))
-    assert gated.at_work.wait(20)
+    gated, _busy = at_work(crew, bundle, snapshot)
     order: list[float] = []
     hands = [hand_of(crew, bundle, left_s) for left_s in (0.3, 0.1, 0.2)]
     for hand in hands:
@@ -75,10 +88,7 @@ def test_the_most_urgent_comes_first(crew: Crew, bundle: Bundle, snapshot: Contr
 def test_a_stuck_tick_costs_no_thread(
     crew: Crew, bundle: Bundle, snapshot: ControlSnapshot
 ) -> None:
-    gated = Gated(bundle)
-    stuck = crew.hire(lambda: gated, lambda: 0.0)
-    stuck.ask(Job(snapshot, 2, recover=False))
-    assert gated.at_work.wait(20)
+    gated, stuck = at_work(crew, bundle, snapshot)
     other = hand_of(crew, bundle)
     other.ask(Job(snapshot, 2, recover=False))
     assert other.result(0.05) is None
@@ -94,10 +104,7 @@ def test_a_stuck_tick_costs_no_thread(
 def test_what_waits_can_be_taken_back(
     crew: Crew, bundle: Bundle, snapshot: ControlSnapshot
 ) -> None:
-    gated = Gated(bundle)
-    busy = crew.hire(lambda: gated, lambda: 0.0)
-    busy.ask(Job(snapshot, 2, recover=False))
-    assert gated.at_work.wait(20)
+    gated, busy = at_work(crew, bundle, snapshot)
     gone = hand_of(crew, bundle)
     gone.ask(Job(snapshot, 2, recover=False))
     gone.dismiss(2.0)
@@ -156,3 +163,69 @@ def test_it_knows_what_ticks_take(crew: Crew, bundle: Bundle, snapshot: ControlS
     crew.check_room(1, 9, 3600.0)
     with pytest.raises(RoomError, match="leave no room"):
         crew.check_room(1, 9, 1e-6)
+
+
+def test_ticks_that_wait_are_done_in_step(bundle: Bundle, snapshot: ControlSnapshot) -> None:
+    """Four streams on one thread: one run for each pass of all that wait, each as it is alone."""
+    crew, ran = Crew(1, batch=3), []
+    backend = standin.StandIn(bundle)
+    slots = Slots(bundle, backend, 16, rows=4)
+    gated = Gated(bundle)
+    busy = crew.hire(lambda: gated, lambda: 0.0)
+    busy.ask(Job(snapshot, 2, recover=False))
+    assert gated.at_work.wait(20)
+    go = Run.go
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "go", lambda run, rows: ran.append(tuple(rows)) or go(run, rows))
+        makes = [lambda seed=seed: Generator(bundle, backend, seed=seed, slots=slots)
+                 for seed in range(4)]  # fmt: skip
+        hands = [crew.hire(make, lambda left_s=left_s: left_s)
+                 for make, left_s in zip(makes, (0.4, 0.1, 0.2, 0.3), strict=True)]  # fmt: skip
+        for hand in hands:
+            hand.ask(Job(snapshot, 2, recover=False))
+        gated.gate.set()
+        found = [hand.result(20.0) for hand in hands]
+    assert [len(rows) for rows in ran if len(rows) > 1] == [3, 3]  # the fourth comes by itself
+    for seed, result in enumerate(found):
+        alone = Generator(bundle, standin.StandIn(bundle), seed=seed).tick(snapshot, 2)
+        np.testing.assert_array_equal(result.block.audio, alone.audio)
+    crew.close()
+
+
+def test_a_stuck_batch_costs_one_thread_and_the_others_get_their_blocks(
+    bundle: Bundle, snapshot: ControlSnapshot
+) -> None:
+    crew, first, second = Crew(1, batch=2), Gated(bundle), Gated(bundle)
+    blocker = Gated(bundle)
+    busy = crew.hire(lambda: blocker, lambda: 0.0)
+    busy.ask(Job(snapshot, 2, recover=False))
+    assert blocker.at_work.wait(20)
+    hands = [crew.hire(lambda one=one: one, lambda: 1.0) for one in (first, second)]
+    for hand in hands:
+        hand.ask(Job(snapshot, 2, recover=False))
+    second.gate.set()
+    blocker.gate.set()
+    assert first.at_work.wait(20)
+    hands[0].dismiss()
+    assert crew.substitutes == 1
+    first.gate.set()
+    assert hands[1].result(20.0).block is not None
+    hands[1].dismiss()
+    assert crew.substitutes == 1
+    assert hands[0].result(0.05) is None
+    crew.close()
+
+
+def test_who_fails_in_a_batch_hurts_nobody_else(bundle: Bundle, snapshot: ControlSnapshot) -> None:
+    crew, blocker = Crew(1, batch=2), Gated(bundle)
+    broken = standin.StandIn(bundle, standin.Faults("velocity", error=MemoryError("gone")))
+    busy = crew.hire(lambda: blocker, lambda: 0.0)
+    busy.ask(Job(snapshot, 2, recover=False))
+    assert blocker.at_work.wait(20)
+    bad, good = crew.hire(lambda: Generator(bundle, broken), lambda: 1.0), hand_of(crew, bundle)
+    for hand in (bad, good):
+        hand.ask(Job(snapshot, 2, recover=False))
+    blocker.gate.set()
+    assert isinstance(bad.result(20.0).error, MemoryError)
+    assert good.result(20.0).block is not None
+    crew.close()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from certifying import certified, needs_openssl, trusting
 from serving import get, listening, metrics, packets, playing_tape
 
 from engine.sinks import door
@@ -157,22 +156,17 @@ async def test_a_host_of_two_addresses_has_two_doors() -> None:
     assert len(found) == len(doors)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs: apt install openssl")
+@needs_openssl
 async def test_a_crowd_at_an_encrypted_door_leaves_the_listeners_alone(tmp_path: Path) -> None:
-    import ssl
-
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(key), "-out", str(cert)]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-    subprocess.run([*command, *names, *files], check=True, capture_output=True)
-    async with playing_tape(tls_cert=str(cert), tls_key=str(key)) as tape:
-        trusted = ssl.create_default_context(cafile=str(cert))
-        async with listening(tape.url.replace("ws:", "wss:"), ssl=trusted) as good:
-            tape.server._porter._usual = TokenBucket(0.0, 0.0)
-            for _ in range(50):
-                reader, writer = await asyncio.open_connection("127.0.0.1", tape.server.port)
-                assert await asyncio.wait_for(reader.read(), 30) == b""
-                writer.close()
-            heard = [header.sequence for header, _ in await packets(good, 20)]
+    files = certified(tmp_path)
+    async with (
+        playing_tape(**files) as tape,
+        listening(tape.url.replace("ws:", "wss:"), ssl=trusting(files)) as good,
+    ):
+        tape.server._porter._usual = TokenBucket(0.0, 0.0)
+        for _ in range(50):
+            reader, writer = await asyncio.open_connection("127.0.0.1", tape.server.port)
+            assert await asyncio.wait_for(reader.read(), 30) == b""
+            writer.close()
+        heard = [header.sequence for header, _ in await packets(good, 20)]
     assert heard == list(range(heard[0], heard[0] + 20))

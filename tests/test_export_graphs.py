@@ -67,8 +67,8 @@ def test_positions_repeat_after_a_whole_number_of_chunks() -> None:
     assert graph.position_period * hops % POSITION_PERIOD == 0
     feeds = graph.example(SIZES)
     with torch.no_grad():
-        here = graph.module(feeds | {"position": torch.tensor([2])})["velocity"]
-        later = torch.tensor([2 + graph.position_period])
+        here = graph.module(feeds | {"position": torch.full((2, 3), 2)})["velocity"]
+        later = torch.full((2, 3), 2 + graph.position_period)
         there = graph.module(feeds | {"position": later})["velocity"]
     assert torch.equal(here, there)
 

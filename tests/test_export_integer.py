@@ -71,7 +71,7 @@ def test_a_bundle_whose_velocity_a_cpu_plays_in_int8(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(integer, "SMALLEST_VALUES", 512)
-    pack(networks(), tmp_path / "b", Label(name="coarse"), accelerator=False, int8=True,
+    pack(networks(merged=(1,)), tmp_path / "b", Label(name="coarse"), accelerator=False, int8=True,
          say=lambda line: None)  # fmt: skip
     bundle = Bundle.open(tmp_path / "b")
     graph, measured = bundle.manifest.graphs["velocity"], bundle.manifest.measured

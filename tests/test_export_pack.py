@@ -37,7 +37,7 @@ def test_the_bundle_opens_and_says_what_it_is() -> None:
     assert manifest.chunk_frames == (8,)
     assert manifest.context.angle == pair.velocity.context_angle
     assert manifest.graphs["velocity"].variants == {
-        "cpu": "velocity.onnx", "accelerator": "velocity.unrolled.onnx"}  # fmt: skip
+        "cpu": "velocity.unrolled.onnx", "accelerator": "velocity.unrolled.onnx"}  # fmt: skip
     assert {"LICENSE", "MODEL_CARD.md", "weights.data"} <= set(manifest.files)
     assert float(manifest.measured["parity.velocity.ort_torch"]) < 1e-4
     assert float(manifest.measured["half.decoder"]) < 0.01
@@ -99,6 +99,7 @@ def test_a_bundle_with_prompts_says_how_it_is_asked() -> None:
     assert (prompting.embedding, prompting.codes, prompting.vocabulary) == (64, 12, 32)
     assert (prompting.token_frames, prompting.language_context) == (2, 24)
     assert prompting.brief_size == nets.prompting.language.brief
+    assert (prompting.pull, prompting.push, prompting.key_pull) == (0.8, 1.5, 1.0)
     controls = {control.name: control for control in manifest.controls}
     assert controls["guidance"].default == 1.5
     assert controls["top_k"].maximum == 32
@@ -113,6 +114,19 @@ def test_every_graph_of_a_bundle_with_prompts_was_compared() -> None:
         assert float(measured[f"parity.{graph.name}.ort_float64"]) < 1e-4
     assert float(measured["parity.language.ort_whole"]) < 1e-4
     assert measured["preset"] == "tiny"
+
+
+def test_what_reads_and_what_writes_tokens_share_their_weights() -> None:
+    _, bundle = packed_prompting()
+    places = {
+        name: {
+            value.const_value.offset
+            for value in ir.load(bundle.file(f"{name}.onnx")).graph.initializers.values()
+            if isinstance(value.const_value, ir.ExternalTensor)
+        }
+        for name in ("language", "write")
+    }
+    assert places["write"] <= places["language"] and len(places["write"]) > 10
 
 
 def test_what_is_not_run_in_every_pass_is_stored_as_int8() -> None:
@@ -137,6 +151,16 @@ def test_a_control_that_starts_outside_its_range_is_refused() -> None:
         Label(guidance=9.0)
     with pytest.raises(UsageError, match=r"temperature is nan, it takes 0\.7 … 1\.2"):
         Label(temperature=float("nan"))
+
+
+def test_a_pull_that_cannot_be_is_refused() -> None:
+    for wrong, says in (
+        ({"pull": -0.1}, "pull is -0.1, it takes 0 or more"),
+        ({"fade_s": 0.0}, "fade_s is 0, it takes more than 0"),
+        ({"key_pull": float("inf")}, "key_pull is inf, it takes 0 or more"),
+    ):
+        with pytest.raises(UsageError, match=says):
+            Label(**wrong)
 
 
 def test_a_failed_export_leaves_the_bundle_before_it(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,12 @@ from hypothesis import strategies as st
 from tiny_export import networks, packed, packed_prompting
 
 from engine.errors import BundleError
-from export.graphs import decoder_graph, velocity_graph
+from export.graphs import Graph, decoder_graph, encoder_graph, velocity_graph
 from export.onnx_graph import to_onnx
 from export.parity import LIMIT, in_onnxruntime, measure, measure_whole, relative
 from export.streams import CHUNKS
+from model.autoencoder import LiveAutoencoder
+from model.presets import TINY, AutoencoderPreset
 
 FILES = ("encoder.onnx", "decoder.onnx", "velocity.onnx", "velocity.unrolled.onnx")
 
@@ -37,6 +41,21 @@ def test_conditions_in_both_contexts(context: str, tmp_path: Path) -> None:
     graph = velocity_graph(pair.velocity, context)
     ir.save(to_onnx(graph, scan=True), tmp_path / "velocity.onnx")
     assert measure(graph, tmp_path / "velocity.onnx", 4).against_torch < LIMIT
+
+
+@pytest.mark.parametrize("made", [encoder_graph, decoder_graph])
+def test_a_stereo_autoencoder_streams_as_in_torch(
+    made: Callable[[LiveAutoencoder], Graph], tmp_path: Path
+) -> None:
+    mono = TINY.autoencoder
+    assert isinstance(mono, AutoencoderPreset)
+    torch.manual_seed(0)
+    wide = replace(mono, channels=2, frame_samples=320, hop_samples=160, heard_part=2)
+    graph = made(LiveAutoencoder(wide).eval())
+    ir.save(to_onnx(graph, scan=True), tmp_path / "wide.onnx")
+    parity = measure(graph, tmp_path / "wide.onnx", CHUNKS)
+    assert parity.against_torch < LIMIT
+    assert parity.against_float64 < LIMIT
 
 
 def test_another_network_is_told_apart() -> None:
@@ -83,15 +102,13 @@ def test_another_language_model_is_told_apart_token_by_token() -> None:
 
 
 @torch.no_grad()
-def test_the_rows_of_a_batch_share_one_past() -> None:
+def test_rows_know_nothing_of_each_other() -> None:
     nets, bundle = packed_prompting()
     graph = velocity_graph(nets.velocity, "cached")
     run = in_onnxruntime(bundle.file("velocity.onnx"))
-    feeds = {name: x.numpy() for name, x in graph.example({"batch": 2, "chunks": 1}).items()}
-    states = {state.name for state in graph.states}
+    feeds = {name: x.numpy() for name, x in graph.example({"batch": 2, "chunks": 2}).items()}
     both = run(feeds)["velocity"]
     for row in range(2):
-        shared = states | {"position", "filled"}
-        alone = {name: x if name in shared else x[row : row + 1] for name, x in feeds.items()}
+        alone = {name: x[row : row + 1] for name, x in feeds.items()}
         assert relative(run(alone)["velocity"], both[row : row + 1]) < 1e-5
     assert relative(both[0], both[1]) > 0.01

@@ -214,11 +214,17 @@ def recordings(folder: Path) -> Path:
     return folder
 
 
+def prepared(music: Path, data: Path) -> None:
+    """Recordings as the tiny preset hears them."""
+    form = ["--rate", "8000", "--channels", "1"]
+    assert prepare.main(["--data", f"{music}", "--out", f"{data}", *form]) == 0
+
+
 def test_the_whole_way_from_a_bundle_and_recordings_to_a_bundle(tmp_path: Path) -> None:
     pair, bundle = packed()
     data, shipped, tuned = tmp_path / "data", tmp_path / "shipped", tmp_path / "velocity"
     music = recordings(tmp_path / "music")
-    assert prepare.main(["--data", f"{music}", "--out", f"{data}", "--rate", "8000"]) == 0
+    prepared(music, data)
     assert command.main(["--bundle", f"{bundle.path}", "--out", f"{shipped}"]) == 0
     assert train_velocity.main([
         "--data", f"{data}", "--autoencoder", f"{shipped}/autoencoder",
@@ -241,7 +247,7 @@ def test_the_autoencoder_starts_from_restored_weights(tmp_path: Path) -> None:
     pair, bundle = packed()
     data, out = tmp_path / "data", tmp_path / "autoencoder"
     music = recordings(tmp_path / "music")
-    assert prepare.main(["--data", f"{music}", "--out", f"{data}", "--rate", "8000"]) == 0
+    prepared(music, data)
     restored, preset = restore(bundle)
     write(restored, preset, tmp_path / "shipped")
     arguments = ["--data", f"{data}", "--preset", "tiny", "--steps", "1", "--batch", "2",

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.waves import as_waves
-from model.autoencoder import inverse_dft_basis
+from model.presets import LIVE, AutoencoderPreset
+from model.synthesis import Clock
 
 
 def sinusoids(rows: int, columns: int, seed: int) -> np.ndarray:
@@ -28,8 +29,12 @@ def test_sinusoids_are_a_product_of_two_small_tables(columns: int, seed: int) ->
     assert np.abs((left @ right).reshape(table.shape) - table).max() < 6e-7
 
 
-def test_the_basis_of_the_decoder_is_one() -> None:
-    basis = inverse_dft_basis(480).numpy()
+def test_the_oscillators_of_the_decoder_are_one() -> None:
+    size = LIVE.autoencoder
+    assert isinstance(size, AutoencoderPreset)
+    clock = Clock(size.sample_rate_hz, size.hop_samples, 2, 1, size.oscillators_per_octave,
+                  size.octaves)  # fmt: skip
+    basis = clock.basis(size.fft_samples).numpy()
     factors = as_waves(basis)
     assert factors is not None
     product = (factors[0] @ factors[1]).reshape(basis.shape)

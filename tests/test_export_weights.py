@@ -81,19 +81,28 @@ def test_pooled_models_share_their_weights_and_compute_the_same(tmp_path: Path) 
         assert np.allclose(found, wanted, atol=1e-6)
 
 
+def written(module: nn.Module, folder: Path) -> Path:
+    """The file of its graph, the weights in a pool beside it, and named."""
+    model, pool = to_onnx(product(module), scan=True), Pool(folder / "weights.data")
+    note_names(model, module)
+    pool.take(model)
+    ir.save(model, folder / "small.onnx")
+    pool.write()
+    return folder / "small.onnx"
+
+
+def weights_of(module: nn.Module) -> dict[str, np.ndarray]:
+    """Those that the graph reads."""
+    return {name: x.numpy() for name, x in module.state_dict().items() if name != "idle"}
+
+
 def test_weights_keep_their_names_where_transposed_and_stored_once(tmp_path: Path) -> None:
     module = Twins()
     round_to_half(module)
-    model = to_onnx(product(module), scan=True)
-    note_names(model, module)
-    pool = Pool(tmp_path / "weights.data")
-    pool.take(model)
-    ir.save(model, tmp_path / "twins.onnx")
-    pool.write()
-    found = named_weights(ir.load(tmp_path / "twins.onnx"))
-    wanted = {name: x.numpy() for name, x in module.state_dict().items() if name != "idle"}
+    stored = ir.load(written(module, tmp_path))
+    found, wanted = named_weights(stored), weights_of(module)
     assert found.keys() == wanted.keys()
-    assert unread_weights(ir.load(tmp_path / "twins.onnx")) == {"idle"}
+    assert unread_weights(stored) == {"idle"}
     assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
 
 
@@ -106,38 +115,26 @@ def test_a_graph_without_names_is_refused() -> None:
 def test_int8_weights_compute_the_same_and_come_back(kind: type[nn.Module], tmp_path: Path) -> None:
     module = kind()
     round_to_int8(module)
-    model = to_onnx(product(module), scan=True)
-    note_names(model, module)
-    pool = Pool(tmp_path / "weights.data")
-    pool.take(model)
-    ir.save(model, tmp_path / "small.onnx")
-    pool.write()
-    stored = ir.load(tmp_path / "small.onnx")
+    file = written(module, tmp_path)
+    stored = ir.load(file)
     assert any(name.endswith(INT8) for name in stored.graph.initializers)
-    found = named_weights(stored)
-    wanted = {name: x.numpy() for name, x in module.state_dict().items() if name != "idle"}
+    found, wanted = named_weights(stored), weights_of(module)
     assert all(np.array_equal(found[name], wanted[name]) for name in wanted)
     x = 5 * torch.rand(1, 4, 32)
     with torch.no_grad():
         said = module({"x": x})["y"].numpy()
-    heard = in_onnxruntime(tmp_path / "small.onnx")({"x": x.numpy()})["y"]
+    heard = in_onnxruntime(file)({"x": x.numpy()})["y"]
     assert np.allclose(heard, said, atol=1e-5)
 
 
 def test_int8_is_gone_when_the_runtime_has_loaded_the_graph(tmp_path: Path) -> None:
     module = Product()
     round_to_int8(module)
-    model = to_onnx(product(module), scan=True)
-    pool = Pool(tmp_path / "weights.data")
-    pool.take(model)
-    ir.save(model, tmp_path / "small.onnx")
-    pool.write()
+    file = written(module, tmp_path)
     assert (tmp_path / "weights.data").stat().st_size == 32 * 32 + 32 * 4
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
     options.log_severity_level = 3
-    onnxruntime.InferenceSession(
-        tmp_path / "small.onnx", options, providers=["CPUExecutionProvider"]
-    )
+    onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     kinds = {node.op_type for node in ir.load(tmp_path / "loaded.onnx").graph}
     assert not kinds & {"Cast", "Mul"}

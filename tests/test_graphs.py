@@ -48,7 +48,7 @@ def test_a_latent_of_another_width_is_refused() -> None:
 
 def test_a_ring_of_another_length_is_refused() -> None:
     manifest = standin.bundle().manifest
-    states = (StateSpec("keys", "float32", (2, 1, 5, 8), ring_axis=2),)
+    states = (StateSpec("keys", "float32", ("batch", 1, 5, 8), ring_axis=2),)
     with pytest.raises(BundleError, match="has 5 slots, the context has 6 chunks"):
         check_graphs(changed(manifest, "velocity", states=states))
 
@@ -137,10 +137,19 @@ def test_sizes_of_prompting_agree(change: dict[str, Any], words: str) -> None:
         check_graphs(replace(ASKED, prompting=replace(ASKED.prompting, **change)))
 
 
-def test_guidance_needs_a_free_batch() -> None:
-    inputs = shaped(ASKED.graphs["velocity"], "latents", 1, "chunks", "frames", 8)
-    with pytest.raises(BundleError, match="fixed batch"):
+def test_the_number_of_chunks_is_free() -> None:
+    inputs = shaped(ASKED.graphs["velocity"], "latents", "batch", 1, "frames", 8)
+    with pytest.raises(BundleError, match="fixed number of chunks"):
         check_graphs(changed(ASKED, "velocity", inputs=inputs))
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((1, 6, 8), 1), (("batch", 8), None), ((6, 8), 0)])
+def test_a_state_is_a_ring_behind_as_many_rows_as_there_are(
+    shape: tuple[int | str, ...], axis: int | None
+) -> None:
+    states = (StateSpec("keys", "float32", shape, ring_axis=axis),)
+    with pytest.raises(BundleError, match="expected batch rows in front and a ring behind them"):
+        check_graphs(changed(ASKED, "velocity", states=states))
 
 
 def test_tokens_of_a_chunk_fit_its_frames() -> None:
@@ -171,5 +180,22 @@ def test_the_language_model_has_rings_of_its_context() -> None:
     states = (StateSpec("past_0", "float32", (1, 23, 8), ring_axis=1),)
     with pytest.raises(BundleError, match=r"past_0 is \[1, 23, 8\] with ring axis 1, expected"):
         check_graphs(changed(ASKED, "language", states=states))
+    for name, axis in (("none", None), ("first", 0)):
+        states = (StateSpec(name, "float32", (24, 24, 8), ring_axis=axis),)
+        with pytest.raises(BundleError, match=f"state {name} .* with ring axis {axis}, expected"):
+            check_graphs(changed(ASKED, "language", states=states))
     with pytest.raises(BundleError, match="language has no position_period"):
         check_graphs(changed(ASKED, "language", position_period=None))
+
+
+def test_a_run_of_tokens_goes_behind_the_rings_of_the_language_model() -> None:
+    whole = ASKED.graphs["write"]
+    fewer = replace(ASKED, graphs={
+        name: graph for name, graph in ASKED.graphs.items() if name != "write"
+    })  # fmt: skip
+    check_graphs(fewer)
+    with pytest.raises(BundleError, match="write: its states or its position_period"):
+        check_graphs(changed(ASKED, "write", states=whole.states[:1]))
+    others = tuple(t for t in whole.inputs if t.name != "favour")
+    with pytest.raises(BundleError, match="write has no single tensor favour"):
+        check_graphs(changed(ASKED, "write", inputs=others))

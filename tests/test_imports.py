@@ -12,8 +12,10 @@ HEAVY = ("torch", "onnx", "scipy", "matplotlib", "onnxscript", "triton")
 
 
 def modules() -> list[str]:
+    """All but what runs as a program, and what lies behind the door of the torch backend."""
     found = pkgutil.walk_packages(engine.__path__, "engine.")
-    return [module.name for module in found if not module.name.endswith("__main__")]
+    names = [module.name for module in found if not module.name.endswith("__main__")]
+    return [name for name in names if not name.startswith("engine.backends.torch.")]
 
 
 def loaded_after(code: str) -> set[str]:

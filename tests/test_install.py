@@ -17,6 +17,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from tests.certifying import certified
 from tests.serving import PROTOCOLS, listening, packets, playing_tape, say, text
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -28,11 +29,7 @@ HOST = "music.example.org"
 @pytest.fixture
 def certificate(tmp_path: Path) -> dict[str, str]:
     """A certificate of its own, as options of the server."""
-    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={HOST}"]
-    places = ["-keyout", key, "-out", cert]
-    subprocess.run([*command, *places], check=True, capture_output=True)
-    return {"tls_cert": cert, "tls_key": key}
+    return certified(tmp_path, HOST)
 
 
 def free_port() -> int:

@@ -6,7 +6,7 @@ import pytest
 from serving import listening, playing_tape, say, text
 
 from engine.errors import UsageError
-from engine.sinks import websocket
+from engine.sinks import broadcast
 from engine.sinks.keeping import MOST_WAITING, Keeping
 from engine.wire.actions import KeepState, Send
 
@@ -76,8 +76,8 @@ async def test_a_crowd_is_told_to_wait() -> None:
 
 async def test_listeners_save_and_restore(monkeypatch) -> None:
     shelf = Shelf()
-    real = websocket.Keeping
-    monkeypatch.setattr(websocket, "Keeping", lambda _: real(shelf))
+    real = broadcast.Keeping
+    monkeypatch.setattr(broadcast, "Keeping", lambda _: real(shelf))
     async with playing_tape() as tape, listening(tape.url) as listener:
         assert listener.hello["states"] is True
         await say(listener, type="save", id=1, state="verse")

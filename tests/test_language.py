@@ -53,7 +53,7 @@ def streamed(
         logits, after = made.cached_pass(part, brief, bar, position, filled, prefix, states)
         slots = [(place + k) % P.context for k in range(size)]
         for name, value in after.items():
-            states[name][:, slots] = value
+            states[name][:, :, slots] = value
         filled[:, slots] = 1.0
         place += size
         seen.append(logits)
@@ -75,6 +75,39 @@ def test_sliding_past_the_context_equals_the_whole() -> None:
     made, (tokens, brief, codes) = language(), material(count)
     whole = made.whole_pass(tokens, brief[:, None].expand(-1, count, -1), clock(count), codes)
     assert torch.allclose(streamed(made, tokens, brief, codes, [1] * count), whole, atol=1e-10)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scan", [False, True])
+@pytest.mark.parametrize("full", [0, 5, P.context])
+def test_a_run_chooses_and_leaves_behind_what_its_steps_do(scan: bool, full: int) -> None:
+    """Behind a ring with `full` tokens, of which some slide out within the run."""
+    made, count, first = language(), 6, 5
+    made.scan = scan
+    random = torch.Generator().manual_seed(3)
+    states = {
+        name: torch.randn(x.shape, generator=random).double()
+        for name, x in made.initial_states().items()
+    }
+    favour = torch.randn(1, count, P.vocabulary, generator=random).double()
+    bar, brief, position = clock(count)[:1], material(1)[1][:1], torch.tensor([first])
+    prefix, token = made.prefix(material(1)[2][:1]), torch.tensor([[P.vocabulary]])
+    filled = (torch.arange(P.context) < full).double()[None]
+    slots = [(first + k) % P.context for k in range(count)]
+    rows = filled[:, None].repeat(1, count, 1)
+    for k in range(count):
+        rows[0, k, slots[:k]] = 0.0
+    chosen, logits, after = made.written(token, favour, brief, bar, position, rows, prefix, states)
+    for k in range(count):
+        now = bar[:, k : k + 1]
+        said, own = made.cached_pass(token, brief, now, position + k, filled, prefix, states)
+        assert torch.allclose(said[:, 0], logits[:, k], atol=1e-12)
+        token = (said + favour[:, k : k + 1]).argmax(-1)
+        assert torch.equal(token[:, 0], chosen[:, k])
+        for name, value in own.items():
+            states[name][:, :, slots[k]] = value[:, :, 0]
+            assert torch.allclose(after[name][:, :, k], value[:, :, 0], atol=1e-12)
+        filled[:, slots[k]] = 1.0
 
 
 @torch.no_grad()

@@ -16,6 +16,8 @@ OURS = {"model", "export", "kernels", "bench", "tests"}
 RIG = {"pythonosc", "mido", "rtmidi", "zeroconf", "textual", "rich"}
 SCREEN = {"engine.rig.panels", "engine.rig.screen"}
 """Imported with --screen only: these need textual."""
+IN_TORCH = "engine.backends.torch."
+"""What lies behind the door of the torch backend, which is opened when it is asked for."""
 MODULE_OF = {
     "prometheus-client": "prometheus_client",
     "python-osc": "pythonosc",
@@ -55,7 +57,8 @@ def distributions(requirements: list[str]) -> set[str]:
 
 
 def test_the_whole_engine_loads_nothing_from_above() -> None:
-    imports = "\n".join(f"import {name}" for name in modules("engine") if name not in SCREEN)
+    below = [name for name in modules("engine") if name not in SCREEN]
+    imports = "\n".join(f"import {name}" for name in below if not name.startswith(IN_TORCH))
     loaded = loaded_after(imports)
     assert "engine" in loaded
     assert not loaded & (ABOVE | OURS | RIG)
@@ -85,7 +88,9 @@ def test_the_engine_imports_only_what_its_base_dependencies_bring() -> None:
     assert ports == RIG
     opus = distributions(PROJECT["project"]["optional-dependencies"]["opus"])
     assert opus == {"av"}
-    assert foreign - base - ports - opus == {"onnxruntime"}  # of the extras cpu and gpu
+    # Of the extras cpu and gpu, of tensorrt, and of one backend that is asked for by name.
+    assert foreign - base - ports - opus == {"onnxruntime", "tensorrt", "cuda", "torch", "kernels"}
+    assert set(imported_by("engine/backends/torch")) >= {"torch", "kernels"}
 
 
 def test_one_runtime_or_the_other() -> None:

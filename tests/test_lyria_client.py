@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import numpy as np
 import pytest
+from certifying import certified, needs_openssl
 from google import genai
 from google.genai import types
 from serving import playing_live
@@ -19,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from engine.sinks.websocket import FeedServer
 
 pytestmark = [
-    pytest.mark.skipif(shutil.which("openssl") is None, reason="needs: apt install openssl"),
+    needs_openssl,
     pytest.mark.filterwarnings("ignore:.*[Ee]xperimental.*"),
 ]
 
@@ -27,13 +26,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A certificate of this machine, as options of the server."""
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-    places = ["-keyout", key, "-out", cert]
-    subprocess.run([*command, *names, *places], check=True, capture_output=True)
-    return {"tls_cert": cert, "tls_key": key}
+    return certified(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture

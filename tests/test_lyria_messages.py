@@ -131,3 +131,12 @@ def test_old_sources_are_forgotten() -> None:
         sources.note(revision, (), {"bpm": float(revision)})
     assert sources.at(0)["musicGenerationConfig"] == {"bpm": 2 * REVISIONS}
     assert sources.at(3 * REVISIONS)["musicGenerationConfig"] == {"bpm": 3 * REVISIONS - 1}
+
+
+def test_where_nobody_asks_only_the_present_is_remembered() -> None:
+    sources = Sources()
+    for revision in range(9):
+        sources.note(revision, (), {"bpm": float(revision)}, wanted=False)
+    assert sources.at(0) == sources.at(8)
+    sources.note(9, (), {"bpm": 9.0})
+    assert sources.at(8)["musicGenerationConfig"] == {"bpm": 8}

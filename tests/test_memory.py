@@ -60,6 +60,31 @@ def test_the_music_goes_on_to_the_very_same_samples(kind: dict, chunks: int) -> 
     np.testing.assert_array_equal(other.play(8), first)
 
 
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+def test_a_pull_that_fades_goes_on_fading(chunks: int) -> None:
+    """Also where the next tick is the first that hears of the change."""
+    player, other = Player(prompting=True), Player(prompting=True)
+    player.play(2, density=0.9)
+    player.controls.update({"brightness": 0.2, "guidance": 3.0})
+    player.play(chunks)
+    memory = player.remember()
+    first = player.play(6)
+    other.recall(memory)
+    np.testing.assert_array_equal(other.play(6), first)
+    earlier = Memory(edited(memory, planner__asked=-10_000), memory.arrays)
+    other.recall(earlier)
+    assert not np.array_equal(other.play(6), first)
+
+
+def edited(memory: Memory, **changed: int) -> dict[str, Any]:
+    """What a memory is about, with fields of its parts changed."""
+    about = {key: dict(x) if isinstance(x, dict) else x for key, x in memory.about.items()}
+    for name, value in changed.items():
+        part, _, field = name.partition("__")
+        about[part][field] = value
+    return about
+
+
 def test_a_take_that_was_gone_on_from_is_remembered(take: np.ndarray) -> None:
     player, other = Player(prompting=True), Player(prompting=True)
     player.generator.prime(take)

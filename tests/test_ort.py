@@ -28,9 +28,8 @@ def graph(
     info = onnx.helper.make_tensor_value_info
 
     def values(tensors: dict[str, Any]) -> list[Any]:
-        return [
-            info(key, INT if key == "position" else FLOAT, shape) for key, shape in tensors.items()
-        ]
+        kinds = dict.fromkeys(("position", "before"), INT)
+        return [info(key, kinds.get(key, FLOAT), shape) for key, shape in tensors.items()]
 
     constants = [onnx.numpy_helper.from_array(np.asarray(w), key) for key, w in weights.items()]
     body = onnx.helper.make_graph(nodes, name, values(inputs), values(outputs), constants)
@@ -76,27 +75,31 @@ def decoder() -> Any:
 def velocity() -> Any:
     """v = z·angle/2 + mean of the ring where it is filled; keys are the means of chunks."""
     nodes = [
-        node("Unsqueeze", "filled last", "mask"),
-        node("Mul", "keys mask", "seen"),
-        node("ReduceMean", "seen", "context", axes=[1], keepdims=1),
-        node("Unsqueeze", "context first", "wide"),
-        node("Unsqueeze", "angle pair", "slope"),
+        node("MatMul", "filled keys", "context"),
+        node("Unsqueeze", "context pair", "wide"),
+        node("Unsqueeze", "angle ends", "slope"),
         node("Mul", "latents slope", "steep"),
         node("Mul", "steep half", "own"),
-        node("Cast", "position", "place", to=FLOAT),
-        node("Mul", "place tiny", "nudge"),
+        node("Add", "position before", "places"),
+        node("Cast", "places", "place", to=FLOAT),
+        node("ReduceMean", "sees", "company", axes=[2], keepdims=0),
+        node("Add", "place company", "number"),
+        node("Mul", "number tiny", "small"),
+        node("Unsqueeze", "small ends", "nudge"),
         node("Add", "own wide", "sum"),
         node("Add", "sum nudge", "velocity"),
         node("ReduceMean", "latents", "keys_next", axes=[2], keepdims=0),
     ]
+    rows = ["batch", "chunks"]
     return graph(
         "velocity", nodes,
         {
-            "latents": [1, "chunks", "frames", DIM], "angle": [1, "chunks"], "position": [1],
-            "filled": [1, CHUNKS], "keys": [1, CHUNKS, DIM],
+            "latents": [*rows, "frames", DIM], "angle": rows, "position": rows,
+            "filled": [*rows, CHUNKS], "sees": [*rows, "chunks"], "before": rows,
+            "keys": ["batch", CHUNKS, DIM],
         },
-        {"velocity": [1, "chunks", "frames", DIM], "keys_next": [1, "chunks", DIM]},
-        last=np.array([2]), first=np.array([1]), pair=np.array([2, 3]),
+        {"velocity": [*rows, "frames", DIM], "keys_next": [*rows, DIM]},
+        pair=np.array([2]), ends=np.array([2, 3]),
         half=np.float32(0.5), tiny=np.float32(1e-3),
     )  # fmt: skip
 
@@ -109,7 +112,7 @@ def values(bundle: Bundle) -> dict[str, Any]:
         {"name": "carry", "shape": [1, 1, FRAME], "ring_axis": None, **state}
     ]
     manifest["graphs"]["velocity"]["states"] = [
-        {"name": "keys", "shape": [1, CHUNKS, DIM], "ring_axis": 1, **state}
+        {"name": "keys", "shape": ["batch", CHUNKS, DIM], "ring_axis": 1, **state}
     ]
     return manifest
 
@@ -146,7 +149,7 @@ def test_bound_and_unbound_runs_agree(folder: Path, name: str) -> None:
     session = OrtBackend(bundle).session(name)
     spec = bundle.manifest.graphs[name]
     rng = np.random.default_rng(0)
-    sizes = {"frames": 16, "chunks": 2, "samples": 7680}
+    sizes = {"batch": 2, "frames": 16, "chunks": 2, "samples": 7680}
     feeds = {
         tensor.name: rng.standard_normal(tensor.resolve(sizes)).astype(tensor.dtype)
         for tensor in (*spec.inputs, *spec.states)
@@ -256,7 +259,7 @@ def test_the_variant_for_the_machine_is_loaded(folder: Path) -> None:
     (folder / "velocity.onnx").write_bytes(b"not for this machine")
     seal(folder, values_of(folder))
     resealed(folder, vary)
-    backend = OrtBackend(Bundle.open(folder), providers=("CPUExecutionProvider",))
+    backend = OrtBackend(Bundle.open(folder))
     assert backend.session("velocity")
 
 

@@ -14,7 +14,8 @@ from engine.bundle import Bundle
 from engine.clock import Clock
 from engine.controls import Controls, ControlSnapshot
 from engine.errors import BundleError
-from engine.planner import SLICE_TOKENS, Planner, choose, token_noise, wishes_of
+from engine.planner import Planner
+from engine.writer import SLICE_TOKENS
 
 ASKED = standin.bundle(prompting=True)
 NONE = np.zeros(0, np.int64)
@@ -63,11 +64,11 @@ def test_reading_a_past_at_once_equals_having_written_it(count: int, first: int)
     kept = tokens[-CONTEXT:]
     single.prime(kept[:1], first - max(len(kept) - 1, 0), held)
     if len(kept) > 1:
-        single._asked.hear(wanted, held)
-        single._brief[0], single._prefix[...] = single._asked.brief, single._asked.prefix
+        single.asked.hear(wanted, held, 0)
+        single.writer.ask(single.asked)
         single._read()
         for token in kept[1:]:
-            single._one(wanted)
+            single._write(1, wanted)
             single._past[-1] = single._last = int(token)
     np.testing.assert_array_equal(single.next(2 * CONTEXT, wanted), seen)
 
@@ -77,26 +78,28 @@ def test_a_long_past_is_read_in_slices() -> None:
     tokens = np.arange(SLICE_TOKENS + 30) % VOCABULARY
     sizes = []
     one = planner(bundle=bundle)
-    run = one._session.run
-    one._session.run = lambda feeds, *out: (
+    run = one.writer.session.run
+    one.writer.session.run = lambda feeds, *out: (
         sizes.append(feeds["tokens"].shape[1]) or run(feeds, *out)
     )
     one.prime(tokens)
     one.next(1, asked())
-    assert sizes == [SLICE_TOKENS, 29, 1]
+    assert sizes == [SLICE_TOKENS, 29]
 
 
 def long_context(length: int) -> Bundle:
     manifest = ASKED.manifest
-    language = manifest.graphs["language"]
     sizes = lambda shape: tuple(length if size == CONTEXT else size for size in shape)  # noqa: E731
-    graph = replace(
-        language,
-        inputs=tuple(replace(t, shape=sizes(t.shape)) for t in language.inputs),
-        states=tuple(replace(t, shape=sizes(t.shape)) for t in language.states),
-    )
+    resized = {
+        name: replace(
+            manifest.graphs[name],
+            inputs=tuple(replace(t, shape=sizes(t.shape)) for t in manifest.graphs[name].inputs),
+            states=tuple(replace(t, shape=sizes(t.shape)) for t in manifest.graphs[name].states),
+        )
+        for name in ("language", "write")
+    }
     prompting = replace(manifest.prompting, language_context=length)
-    graphs = {**manifest.graphs, "language": graph}
+    graphs = {**manifest.graphs, **resized}
     return replace(ASKED, manifest=replace(manifest, graphs=graphs, prompting=prompting))
 
 
@@ -126,7 +129,7 @@ def test_nothing_grows() -> None:
     one.next(3 * PLACE_PERIOD, asked())
     assert len(one._past) == 2 * CONTEXT
     assert one.past(10_000).shape[0] == CONTEXT
-    assert one._filled.min() == 1.0
+    assert one.writer.filled.min() == 1.0
 
 
 # ---- what is asked --------------------------------------------------------------------------
@@ -145,8 +148,8 @@ def test_what_is_asked_is_read_only_when_it_changes() -> None:
     backend = standin.StandIn(ASKED)
     one = Planner(ASKED, backend)
     calls = []
-    run = one._asked._prefix.run
-    one._asked._prefix.run = lambda feeds: calls.append(feeds["codes"].copy()) or run(feeds)
+    run = one.asked._prefix.run
+    one.asked._prefix.run = lambda feeds: calls.append(feeds["codes"].copy()) or run(feeds)
     controls = Controls(ASKED.manifest.controls)
     one.next(8, controls.snapshot())
     controls.set_prompt(prompt())
@@ -177,48 +180,8 @@ def test_the_brief_holds_the_quantised_prompt() -> None:
     np.testing.assert_array_equal(planner().plan(8, snapshot).brief[:16], made)
 
 
-def test_wishes_are_those_that_are_set() -> None:
-    assert wishes_of(asked()) == Wishes()
-    wanted = asked(bpm=100, tonic="A", scale="minor", density=0.25, drums=0, bass=1)
-    assert wishes_of(wanted) == Wishes(
-        bpm=100, tonic=9, scale=1, density=0.25, families={"drums": False, "bass": True}
-    )
-
-
-# ---- one token ------------------------------------------------------------------------------
-
-
-def test_focus_zero_takes_the_likeliest() -> None:
-    logits = np.array([0.0, 2.0, 1.0], np.float32)
-    for index in range(20):
-        assert choose(logits, token_noise(0, index, 3), 0.0, 3) == 1
-    assert many(asked(focus=0), seed=1) == many(asked(focus=0), seed=2)
-
-
-def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
-    logits = np.log(np.array([0.6, 0.3, 0.1], np.float32))
-    drawn = [choose(logits, token_noise(1, index, 3), 1.0, 3) for index in range(4000)]
-    np.testing.assert_allclose(np.bincount(drawn) / 4000, [0.6, 0.3, 0.1], atol=0.03)
-    wild = [choose(logits, token_noise(1, index, 3), 2.0, 3) for index in range(4000)]
-    assert np.bincount(wild)[2] > 1.5 * np.bincount(drawn)[2]
-
-
-@pytest.mark.parametrize("top_k", [1, 2])
-def test_top_k_leaves_the_others_out(top_k: int) -> None:
-    logits = np.array([0.1, 0.3, 0.2], np.float32)
-    drawn = {choose(logits, token_noise(2, index, 3), 1.5, top_k) for index in range(200)}
-    assert drawn == {1, 2} if top_k == 2 else drawn == {1}
-
-
-def test_noise_is_that_of_one_token_of_one_seed() -> None:
-    np.testing.assert_array_equal(token_noise(1, 5, 8), token_noise(1, 5, 8))
-    assert not np.array_equal(token_noise(1, 5, 8), token_noise(1, 6, 8))
-    assert not np.array_equal(token_noise(1, 5, 8), token_noise(2, 5, 8))
-    assert np.isfinite(token_noise(2**31, -7, 4096)).all()
-
-
 def test_a_broken_language_model_is_told() -> None:
-    backend = standin.StandIn(ASKED, standin.Faults("language", poison="nan"))
+    backend = standin.StandIn(ASKED, standin.Faults("write", poison="nan"))
     with pytest.raises(BundleError, match="language: its logits are not finite"):
         Planner(ASKED, backend).next(1, asked())
     one = planner()
@@ -270,12 +233,12 @@ def test_only_what_is_asked_is_pushed_and_guidance_says_how_much() -> None:
     one = planner()
     one.prime(NONE, 0, replace(Bearings(0), key=(2, 1), sound=prompt(4)))
     one.next(1, asked())
-    assert not one._asked.lean.any() and one._asked.brief.any()
+    assert not one.asked.lean.any() and one.asked.brief.any()
     one.next(1, asked(density=0.5, guidance=1))
-    once = one._asked.lean.copy()
+    once = one.asked.lean.copy()
     one.next(1, asked(density=0.5, guidance=2))
     assert once.any()
-    np.testing.assert_allclose(one._asked.lean, 2 * once, rtol=1e-6)
+    np.testing.assert_allclose(one.asked.lean, 2 * once, rtol=1e-6)
 
 
 def test_a_take_s_sound_stands_for_a_prompt_while_there_is_none() -> None:
@@ -285,4 +248,4 @@ def test_a_take_s_sound_stands_for_a_prompt_while_there_is_none() -> None:
     controls.set_prompt(prompt(1))
     one.next(1, asked())
     other.next(1, controls.snapshot())
-    np.testing.assert_array_equal(one._asked.prefix, other._asked.prefix)
+    np.testing.assert_array_equal(one.asked.prefix, other.asked.prefix)

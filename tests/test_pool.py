@@ -217,7 +217,7 @@ def test_weights_are_loaded_once(bundle: Bundle) -> None:
     pool = pool_of(bundle, backend)
     runners = [join(pool, seeded(bundle, seed)) for seed in range(3)]
     until(lambda: all(map(full, runners)))
-    assert {runner._worker.generator._context._session for runner in runners} == {
+    assert {runner._worker.generator._context._slots.session for runner in runners} == {
         backend._same["velocity"]
     }
     pool.close()

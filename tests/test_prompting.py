@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.asked import wishes_of
 from engine.backends import standin
 from engine.backends.parrot import VOCABULARY
 from engine.controls import Controls
 from engine.generator import Block, Generator
-from engine.planner import wishes_of
 from engine.producer import render
 from engine.prompts import Prompt, Prompts
 
@@ -172,7 +172,7 @@ def test_priming_starts_anew_with_the_same_samples() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 2])
-@pytest.mark.parametrize("graph", ["velocity", "language", "decoder"])
+@pytest.mark.parametrize("graph", ["velocity", "write", "decoder"])
 def test_it_recovers_and_goes_on_planning(depth: int, graph: str) -> None:
     stage = Stage(10, depth)
     stage.ask("jazz")

@@ -43,9 +43,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenise.main(["--data", str(data), "--semantic", str(folder / "semantic"),
                    "--out", str(folder / "store"), "--threads", "1",
                    "--semitones", "0", "2"])  # fmt: skip
-    train_mulan.main(["--corpus", str(corpus), "--features", str(folder / "store"),
-                      "--out", str(folder / "mulan"), "--steps", "3", "--batch", "4",
-                      *LIGHT])  # fmt: skip
+    with pytest.MonkeyPatch.context() as little:
+        little.setattr(train_mulan, "FITTED_ON", 1)
+        little.setattr(train_mulan, "HELD_OUT", 32)
+        train_mulan.main(["--corpus", str(corpus), "--features", str(folder / "store"),
+                          "--out", str(folder / "mulan"), "--steps", "3", "--batch", "4",
+                          *LIGHT])  # fmt: skip
     return folder
 
 

@@ -115,7 +115,7 @@ def test_music_that_is_held_ends_nothing(around: Around, monkeypatch: pytest.Mon
 def test_a_keeper_that_stands_still_gives_no_sign_of_life(
     around: Around, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve_engine, "STANDSTILL_S", 0.3)
+    monkeypatch.setattr("engine.process.pulse.STANDSTILL_S", 0.3)
     with around.playing() as engine:
         drain(around, engine, seconds=0.5)
         assert monotonic() - around.areas[1].beat_s.value < 0.3
@@ -125,7 +125,7 @@ def test_a_keeper_that_stands_still_gives_no_sign_of_life(
 
 
 def test_an_engine_without_a_feed_lives(around: Around, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve_engine, "STANDSTILL_S", 0.3)
+    monkeypatch.setattr("engine.process.pulse.STANDSTILL_S", 0.3)
     with around.playing() as engine:
         sleep(1.5)
         engine._show(monotonic())
@@ -138,7 +138,7 @@ def test_the_next_engine_goes_on_from_what_was_played(around: Around) -> None:
     stream = open_stream(around.given)
     primed: list[Any] = []
     stream.generator.prime = primed.append  # type: ignore[method-assign]
-    serve_engine._follow(stream, around.areas[1])
+    serve_engine.follow(stream, around.areas[1])
     np.testing.assert_array_equal(primed[0], around.music().tail.read())
     assert primed[0].shape[0] > 24000
 

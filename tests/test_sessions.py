@@ -217,7 +217,7 @@ async def test_a_session_whose_feed_breaks_ends_and_no_other() -> None:
         name = (await started(broken))["session"]["name"]
         await started(other)
         performance, _ = house.sessions.find(name) or pytest.fail("it is gone")
-        performance.server._feed.pull = None  # type: ignore[method-assign, assignment]
+        performance.broadcast._feed.pull = None  # type: ignore[method-assign, assignment]
         assert await closed_with(broken) == 4410
         await packets(other, 20)
         assert house.sessions.playing == 1

@@ -40,11 +40,11 @@ def test_a_session_begins_as_the_house_did_but_with_its_own_seed(
     stream, pool, begin = hall
     stream.controls.set("bpm", 70)  # the house has gone on since
     session = begin(7)
-    controls = session.programme["controls"]
+    controls = session.programme.controls
     now = controls.snapshot()
     assert (now.values["bpm"], now.values["seed"], now.values["steps"]) == (96.0, 7.0, 8.0)
     np.testing.assert_array_equal(now.prompt, stream.controls.snapshot().prompt)
-    assert session.programme["prompted"] == stream.prompted
+    assert session.programme.prompted == stream.prompted
     assert pool.taken == 1
     session.stop()
     assert pool.taken == 0
@@ -53,7 +53,7 @@ def test_a_session_begins_as_the_house_did_but_with_its_own_seed(
 def test_its_steps_go_no_further_than_the_house_s(hall: tuple[Stream, Pool, Opener]) -> None:
     _, _, begin = hall
     session = begin(7)
-    controls = session.programme["controls"]
+    controls = session.programme.controls
     controls.set("steps", 2)
     with pytest.raises(ControlError, match="steps is 9"):
         controls.set("steps", 9)
@@ -72,7 +72,7 @@ def test_a_session_goes_on_from_the_take_of_the_house(tmp_path: Path, take: np.n
     stream, pool, begin = opened("--from", str(tmp_path / "take.wav"))
     session = begin(3)
     heard = np.zeros((stream.generator.chunk_samples, 1), np.float32)
-    ring = session.programme["ring"]
+    ring = session.programme.ring
     while ring.fill_samples < heard.shape[0]:
         pass
     ring.read_into(heard)
@@ -80,7 +80,7 @@ def test_a_session_goes_on_from_the_take_of_the_house(tmp_path: Path, take: np.n
     pool.close()
     alone = Generator(stream.bundle, _backend(stream))
     alone.prime(stream.take)
-    expected = alone.tick(session.programme["controls"].snapshot()).audio
+    expected = alone.tick(session.programme.controls.snapshot()).audio
     np.testing.assert_array_equal(heard, expected)
 
 

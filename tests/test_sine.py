@@ -23,11 +23,13 @@ def cached_feeds(chunks: int = 1, seed: int = 0) -> dict[str, np.ndarray]:
     return {
         "latents": rng.standard_normal((1, chunks, 16, 8)).astype(np.float32),
         "angle": np.linspace(0.3, 1.5, chunks, dtype=np.float32)[None],
-        "position": np.array([9], np.int64),
-        "filled": np.array([[1, 1, 0, 1, 1, 0]], np.float32),
+        "position": 9 + np.arange(chunks)[None],
+        "filled": np.array([[[1, 1, 0, 1, 1, 0]] * chunks], np.float32),
+        "sees": np.tril(np.ones((1, chunks, chunks), np.float32)),
+        "before": np.array([[4, *range(6, 5 + chunks)]]),
         "keys": rng.standard_normal((1, BLOCKS, 6, 8)).astype(np.float32),
         "places": place_of(np.arange(6))[None].astype(np.float32),
-        "tail": rng.standard_normal((1, 2, 8)).astype(np.float32),
+        "tail": rng.standard_normal((1, 6, 2, 8)).astype(np.float32),
     }
 
 
@@ -47,7 +49,7 @@ def test_pitch_and_level_follow_the_latents(sine: Sine) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["latents", "angle", "position", "filled", "keys", "places", "tail"]
+    "name", ["latents", "angle", "position", "filled", "before", "keys", "places", "tail"]
 )
 def test_the_cached_velocity_depends_on_everything(sine: Sine, name: str) -> None:
     feeds = cached_feeds()
@@ -55,6 +57,7 @@ def test_the_cached_velocity_depends_on_everything(sine: Sine, name: str) -> Non
     changes = {
         "position": feeds["position"] + 3,
         "filled": 1 - feeds["filled"],
+        "before": feeds["before"] - 1,
     }
     changed = {**feeds, name: changes.get(name, feeds[name] * 0.5)}
     assert np.abs(sine.cached_velocity(changed)["velocity"] - before).max() > 1e-3
@@ -72,7 +75,8 @@ def test_the_order_of_the_slots_does_not_matter(sine: Sine) -> None:
     order = [3, 1, 5, 0, 4, 2]
     turned = {
         **feeds, "keys": feeds["keys"][:, :, order], "places": feeds["places"][:, order],
-        "filled": feeds["filled"][:, order],
+        "tail": feeds["tail"][:, order], "filled": feeds["filled"][:, :, order],
+        "before": np.array([[order.index(4)]]),
     }  # fmt: skip
     for name in ("velocity", "keys_next", "tail_next"):
         np.testing.assert_allclose(
@@ -80,7 +84,25 @@ def test_the_order_of_the_slots_does_not_matter(sine: Sine) -> None:
         )
 
 
-def test_chunks_in_flight_see_only_earlier_ones(sine: Sine) -> None:
+def test_the_tail_of_what_is_not_seen_is_silence(sine: Sine) -> None:
+    feeds = cached_feeds()
+    feeds["before"][:] = 2  # a slot that is not filled
+    before = sine.cached_velocity(feeds)["velocity"]
+    feeds["tail"][:, 2] += 1.0
+    np.testing.assert_array_equal(sine.cached_velocity(feeds)["velocity"], before)
+
+
+def test_rows_know_nothing_of_each_other(sine: Sine) -> None:
+    rows = [cached_feeds(2, seed) for seed in (0, 1, 2)]
+    rows[1]["filled"][:] = 0.0
+    both = sine.cached_velocity({name: np.concatenate([row[name] for row in rows])
+                                 for name in rows[0]})  # fmt: skip
+    for i, row in enumerate(rows):
+        for name, value in sine.cached_velocity(row).items():
+            np.testing.assert_array_equal(both[name][i : i + 1], value)
+
+
+def test_chunks_in_flight_see_only_those_they_are_told_of(sine: Sine) -> None:
     feeds = cached_feeds(3)
     before = sine.cached_velocity(feeds)["velocity"]
     feeds["latents"][0, 1] += 1.0

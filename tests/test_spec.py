@@ -25,6 +25,23 @@ def test_a_manifest_without_prompting_says_nothing_of_it() -> None:
     assert manifest == standin.bundle().manifest and manifest.prompting is None
 
 
+def test_a_manifest_that_says_nothing_of_a_push_has_none() -> None:
+    values = standin.bundle(prompting=True).manifest.to_json()
+    for name in ("pull", "push", "fade_s", "key_pull"):
+        del values["prompting"][name]
+    prompting = Manifest.from_json(values).prompting
+    assert prompting is not None
+    assert (prompting.pull, prompting.push, prompting.key_pull) == (0.8, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("wrong", [{"pull": -1}, {"push": -0.5}, {"key_pull": -1}, {"fade_s": 0}])
+def test_a_pull_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+    values = standin.bundle(prompting=True).manifest.to_json()
+    values["prompting"] |= wrong
+    with pytest.raises(BundleError, match=r"are at least 0, fade_s .* is more than 0"):
+        Manifest.from_json(values)
+
+
 def test_another_format_is_refused_with_both_numbers() -> None:
     values = standin.bundle().manifest.to_json()
     with pytest.raises(BundleError, match=r"format is 2, this engine reads 1"):

@@ -21,7 +21,7 @@ def test_every_graph_gives_what_the_manifest_promises(kind: str, channels: int) 
     bundle = standin.bundle(kind=kind, channels=channels, context_chunks=3)
     backend = standin.StandIn(bundle)
     assert backend.providers() == ["numpy"]
-    sizes = {"samples": 1920, "frames": 4, "chunks": 2, "window_frames": 48}
+    sizes = {"batch": 2, "samples": 1920, "frames": 4, "chunks": 2, "window_frames": 48}
     for name, graph in bundle.manifest.graphs.items():
         entering = {
             tensor.name: np.ones(tensor.resolve(sizes), tensor.dtype)

@@ -28,6 +28,7 @@ from tests.watching import (
     ROOT,
     Heard,
     Served,
+    at_rest,
     children,
     command_of,
     eventually,
@@ -272,7 +273,7 @@ async def test_an_engine_that_waits_is_the_next() -> None:
             spare = await eventually(
                 lambda: next((p for p in engines(running) if p != engine), None)
             )
-            await asyncio.sleep(8.0)  # it loads
+            await at_rest(spare)  # it has loaded
             os.kill(engine or 0, signal.SIGKILL)
             await eventually(lambda: engines(running) == [spare])
             await say(connection, type="set", id=1, name="seed", value=3)

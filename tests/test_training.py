@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from model.autoencoder import LiveAutoencoder
 from model.corpus.dataset import Songs, prepare
 from model.material import Latents
 from model.presets import TINY
-from model.training import Average, Budget, Run
+from model.training import Average, Budget, Run, run_options
 
 
 def test_budget_ends_by_steps_or_by_minutes() -> None:
@@ -24,6 +25,17 @@ def test_budget_ends_by_steps_or_by_minutes() -> None:
     assert budget.progress(0, 30.0) == 0.5
     assert budget.rate(0, 0.0) == pytest.approx(0.1)
     assert budget.rate(99, 0.0) == pytest.approx(0.02)
+
+
+def test_a_run_is_told_where_how_long_and_how_fast(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    run_options(parser, minutes=3.0, batch=2, lr=1e-3, validate_every=5)
+    told = parser.parse_args(["--out", "here", "--steps", "7"])
+    assert (told.out, told.steps, told.minutes) == (Path("here"), 7, 3.0)
+    assert (told.batch, told.lr, told.validate_every, told.precision) == (2, 1e-3, 5, "bf16")
+    with pytest.raises(SystemExit):
+        parser.parse_args([])
+    assert "--out" in capsys.readouterr().err
 
 
 def test_average_follows_and_settles() -> None:

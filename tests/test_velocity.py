@@ -9,7 +9,7 @@ import torch
 
 from model.patterns import cached_pattern
 from model.presets import PAPER, TINY
-from model.velocity import VelocityNetwork, overlap_add, segment
+from model.velocity import VelocityNetwork, joined, overlap_add, ring_axis, segment
 
 P = TINY.velocity
 
@@ -30,23 +30,48 @@ def chunks(count: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
+class Cache:
+    """What finished chunks left, of one row; passes look back on it."""
+
+    def __init__(self, net: VelocityNetwork) -> None:
+        self.net, self.count = net, 0
+        self.states = {k: v.double() for k, v in net.initial_states().items()}
+        self.filled = torch.zeros(1, P.context_chunks, dtype=torch.float64)
+
+    def run(
+        self, latents: torch.Tensor, angle: torch.Tensor, first: int | None = None,
+        **conditions: torch.Tensor,
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:  # fmt: skip
+        """Chunks [1, n, C, dim] in a row, each behind the one before it."""
+        n, ring = latents.shape[1], P.context_chunks
+        place = torch.arange(n) + (self.count if first is None else first)
+        before = torch.where(torch.arange(n) > 0, ring + torch.arange(n) - 1, (place - 1) % ring)
+        return self.net.cached_pass(
+            latents, angle, place[None], self.filled[:, None].expand(-1, n, -1),
+            torch.ones(n, n, dtype=torch.float64).tril()[None], before[None], self.states,
+            **conditions,
+        )  # fmt: skip
+
+    def commit(self, chunk: torch.Tensor) -> torch.Tensor:
+        """A finished chunk [1, 1, C, dim] enters; the velocity seen on the way."""
+        angle = torch.full((1, 1), self.net.context_angle, dtype=torch.float64)
+        v, after = self.run(chunk, angle)
+        self.keep(after)
+        return v
+
+    def keep(self, after: dict[str, torch.Tensor]) -> None:
+        """What the first chunk of a pass left."""
+        slot = self.count % P.context_chunks
+        for name, value in after.items():
+            axis = ring_axis(name)
+            self.states[name].select(axis, slot)[...] = value.select(axis, 0)
+        self.filled[:, slot], self.count = 1.0, self.count + 1
+
+
 def streamed(net: VelocityNetwork, latents: torch.Tensor) -> torch.Tensor:
     """Commit one chunk after the other; the velocities seen on the way."""
-    states = {k: v.double() for k, v in net.initial_states().items()}
-    filled = torch.zeros(1, P.context_chunks, dtype=torch.float64)
-    angle = torch.full((1, 1), net.context_angle, dtype=torch.float64)
-    seen = []
-    for m in range(latents.shape[1]):
-        v, after = net.cached_pass(latents[:, m : m + 1], angle, torch.tensor([m]), filled, states)
-        seen.append(v)
-        slot = m % P.context_chunks
-        for name, value in after.items():
-            if name == "tail":
-                states[name] = value
-            else:
-                states[name][:, slot] = value[:, 0]
-        filled[:, slot] = 1.0
-    return torch.cat(seen, 1)
+    cache = Cache(net)
+    return torch.cat([cache.commit(chunk) for chunk in latents.split(1, dim=1)], 1)
 
 
 def test_paper_preset_counts_the_published_parameters() -> None:
@@ -78,30 +103,63 @@ def test_ladder_in_flight_equals_training_pattern() -> None:
         torch.cat([latents, noisy], 1), torch.cat([clean_angle, angle], 1),
         pattern.sources, pattern.index, pattern.tails,
     )[:, 6:]  # fmt: skip
-    states = {k: v.double() for k, v in net.initial_states().items()}
-    filled = torch.zeros(1, P.context_chunks, dtype=torch.float64)
+    cache = Cache(net)
     for m in range(2):
-        _, after = net.cached_pass(
-            latents[:, m : m + 1], clean_angle[:, :1], torch.tensor([m]), filled, states
-        )
-        states["tail"] = after.pop("tail")
-        for name, value in after.items():
-            states[name][:, m] = value[:, 0]
-        filled[:, m] = 1.0
-    flight, _ = net.cached_pass(noisy[:, 2:], angle[:, 2:], torch.tensor([2]), filled, states)
+        cache.commit(latents[:, m : m + 1])
+    flight, _ = cache.run(noisy[:, 2:], angle[:, 2:])
     assert torch.allclose(flight, whole, rtol=1e-9, atol=1e-11)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("known", [2, P.context_chunks, P.context_chunks + 3])
+def test_a_commit_and_a_pass_at_once_equal_one_after_the_other(known: int) -> None:
+    """The chunk that is finished goes in front, and hides the slot that it will take."""
+    net, latents = network(), chunks(known + 2)
+    cache, ring = Cache(net), P.context_chunks
+    for m in range(known):
+        cache.commit(latents[:, m : m + 1])
+    both, angle = latents[:, known:], torch.tensor([[net.context_angle, 1.1]], dtype=torch.float64)
+    filled = cache.filled[:, None].repeat(1, 2, 1)
+    filled[:, 1, known % ring] = 0.0
+    at_once, after = net.cached_pass(
+        both, angle, torch.tensor([[known, known + 1]]), filled,
+        torch.ones(1, 2, 2).double().tril(), torch.tensor([[(known - 1) % ring, ring]]),
+        cache.states,
+    )  # fmt: skip
+    cache.commit(both[:, :1])
+    alone, _ = cache.run(both[:, 1:], angle[:, 1:])
+    assert torch.allclose(at_once[:, 1:], alone, rtol=1e-9, atol=1e-11)
+    for name, value in after.items():
+        kept = cache.states[name].select(ring_axis(name), known % ring)
+        assert torch.allclose(value.select(ring_axis(name), 0), kept, rtol=1e-9, atol=1e-11)
+
+
+@torch.no_grad()
+def test_rows_know_nothing_of_each_other() -> None:
+    """Two streams at different places of different lives, in one pass and each alone."""
+    net = network()
+    caches = [Cache(net), Cache(net)]
+    for m, chunk in enumerate(chunks(9, seed=3).split(1, dim=1)):
+        caches[m % 3 == 0].commit(chunk)
+    latents, angle = chunks(2, seed=4).transpose(0, 1), torch.tensor([[0.3], [1.2]]).double()
+    alone = [cache.run(latents[i : i + 1], angle[i : i + 1])[0] for i, cache in enumerate(caches)]
+    together, _ = net.cached_pass(
+        latents, angle, torch.tensor([[cache.count] for cache in caches]),
+        torch.stack([cache.filled for cache in caches]), torch.ones(2, 1, 1).double(),
+        torch.tensor([[(cache.count - 1) % P.context_chunks] for cache in caches]),
+        {name: torch.cat([cache.states[name] for cache in caches]) for name in caches[0].states},
+    )  # fmt: skip
+    assert torch.allclose(together, torch.cat(alone), rtol=1e-9, atol=1e-11)
 
 
 @torch.no_grad()
 def test_positions_may_wrap() -> None:
     """The same chunks a whole period later give the same velocities."""
     net, latents = network(), chunks(2)
-    states = {k: v.double() for k, v in net.initial_states().items()}
-    filled = torch.zeros(1, P.context_chunks, dtype=torch.float64)
     angle = torch.full((1, 2), 0.7, dtype=torch.float64)
     period = 4096 // (P.chunk_frames // net.half_frames)
-    first, _ = net.cached_pass(latents, angle, torch.tensor([3]), filled, states)
-    later, _ = net.cached_pass(latents, angle, torch.tensor([3 + period]), filled, states)
+    first, _ = Cache(net).run(latents, angle, 3)
+    later, _ = Cache(net).run(latents, angle, 3 + period)
     assert torch.allclose(first, later, rtol=1e-9, atol=1e-11)
 
 
@@ -131,11 +189,9 @@ def test_conditions_change_the_velocity_and_may_be_absent() -> None:
     net = network(conditions=("tokens", "guide"), vocabulary=16)
     latents = chunks(1)
     angle = torch.full((1, 1), 0.5, dtype=torch.float64)
-    states = {k: v.double() for k, v in net.initial_states().items()}
-    filled = torch.zeros(1, P.context_chunks, dtype=torch.float64)
 
     def velocity(**conditions: torch.Tensor) -> torch.Tensor:
-        return net.cached_pass(latents, angle, torch.tensor([0]), filled, states, **conditions)[0]
+        return Cache(net).run(latents, angle, 0, **conditions)[0]
 
     absent = velocity()
     tokens = velocity(tokens=torch.tensor([[[1, 2, 3]]]))
@@ -148,5 +204,5 @@ def test_segments_overlap_by_half_and_add_back() -> None:
     frames = torch.randn(1, 2, 8, 3)
     halves = torch.cat([torch.zeros(1, 2, 2, 3), frames, torch.zeros(1, 2, 2, 3)], 2)
     segments = segment(halves.reshape(1, 2, 6, 2, 3))
-    assert segments.shape == (1, 2, 5, 4, 3)
-    assert torch.equal(overlap_add(segments), frames)
+    assert segments.shape == (1, 4, 2, 5, 3)
+    assert torch.equal(joined(overlap_add(segments)), frames)

@@ -22,13 +22,13 @@ async def test_the_page_conducts_and_comes_back_to_its_session(tmp_path: Path) -
         async with asyncio.timeout(60):
             while not (here := house.sessions.performances):
                 await asyncio.sleep(0.05)
-            while not here[0].server.connections:
+            while not here[0].broadcast.connections:
                 await asyncio.sleep(0.05)
-            for listener in here[0].server._audience:
+            for listener in here[0].broadcast._audience:
                 listener.connection.transport.abort()
-            while here[0].server.connections:
+            while here[0].broadcast.connections:
                 await asyncio.sleep(0.01)
-            while not here[0].server.connections:
+            while not here[0].broadcast.connections:
                 await asyncio.sleep(0.05)
         assert len(house.opened) == 1
         assert tab.errors == []

@@ -11,6 +11,7 @@ from serving import closed_with, get, listening, packets, playing_tape, say, tex
 from engine.controls import Controls
 from engine.generator import Generator
 from engine.runner import Runner
+from engine.sinks.broadcast import Programme
 from engine.sinks.config import ServeConfig
 from engine.sinks.feed import BlockLog
 from engine.sinks.websocket import FeedServer
@@ -103,11 +104,11 @@ async def test_an_idea_is_not_heard_before_its_answer_says(
     """Played by the real runner: the packets name the revision that made them."""
     blocks = BlockLog()
     runner = Runner(generator, controls, ring_s=0.6, on_block=blocks.note)
-    config = ServeConfig(port=0, packet_s=0.02)
-    server = FeedServer(
-        config, ring=runner.ring, blocks=blocks, controls=controls, status=runner.status,
+    programme = Programme(
+        ring=runner.ring, blocks=blocks, controls=controls, status=runner.status,
         bundle=generator.bundle, version="0",
     )  # fmt: skip
+    server = FeedServer(ServeConfig(port=0, packet_s=0.02), programme)
     await server.start()
     runner.start()
     try:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
+from certifying import certified, needs_openssl, trusting
 from serving import (
     PROTOCOLS,
     closed_with,
@@ -25,6 +23,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from engine.errors import NetworkError
+from engine.sinks.device import DeviceStatus
 from engine.wire.native import Limits
 
 
@@ -125,17 +124,27 @@ async def test_bad_certificates_are_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs: apt install openssl")
+@needs_openssl
 async def test_over_tls(tmp_path: Path) -> None:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(key), "-out", str(cert)]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
-    subprocess.run([*command, *names, *files], check=True, capture_output=True)
-    async with playing_tape(tls_cert=str(cert), tls_key=str(key)) as tape:
-        trusted = ssl.create_default_context(cafile=str(cert))
-        async with listening(tape.url.replace("ws:", "wss:"), ssl=trusted) as listener:
+    files = certified(tmp_path)
+    async with playing_tape(**files) as tape:
+        async with listening(tape.url.replace("ws:", "wss:"), ssl=trusting(files)) as listener:
             heard = await packets(listener, 20)
         assert tape.server.url.startswith("https://127.0.0.1:")
     sequences = [header.sequence for header, _ in heard]
     assert sequences == list(range(sequences[0], sequences[0] + 20))
+
+
+async def test_the_sound_device_is_in_info_and_metrics() -> None:
+    status = DeviceStatus("Hall", True, 48000, 0.012, 100, 1, 2, 3, 4, 0.01, "it was away")
+    async with playing_tape() as tape:
+        _, _, body = await get(tape.server.port, "/info")
+        assert json.loads(body)["device"] is None
+        tape.server._device = lambda: status
+        _, _, body = await get(tape.server.port, "/info")
+        found = await metrics(tape.server.port)
+    assert json.loads(body)["device"] == {
+        "name": "Hall", "playing": True, "sample_rate_hz": 48000, "latency_ms": 12.0,
+        "trouble": "it was away",
+    }  # fmt: skip
+    assert found["device_playing"] == 1 and found["device_restarts_total"] == 4

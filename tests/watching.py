@@ -112,6 +112,21 @@ def command_of(pid: int) -> list[str]:
         return []
 
 
+async def at_rest(pid: int, for_s: float = 1.0) -> None:
+    """Wait until a process has had next to no processor for so long: it waits for something."""
+    async with asyncio.timeout(PATIENCE_S):
+        before, now = -10, spent(pid)
+        while now - before > 2:
+            await asyncio.sleep(for_s)
+            before, now = now, spent(pid)
+
+
+def spent(pid: int) -> int:
+    """Ticks of the clock (10 ms) that a process has had of a processor."""
+    after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(after[11]) + int(after[12])
+
+
 @dataclass
 class Heard:
     """What a listener got: headers and audio of all packets, and the texts."""

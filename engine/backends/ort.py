@@ -1,4 +1,4 @@
-"""ONNX Runtime, on the CPU or on a GPU, with everything bound to our own arrays."""
+"""ONNX Runtime on the processor, with everything bound to our own arrays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from engine.spec import GraphSpec, Shape, TensorSpec
 
 WHEELS = ("onnxruntime", "onnxruntime-gpu")
 CPU = "CPUExecutionProvider"
-PROVIDERS = ("CUDAExecutionProvider", CPU)
 _ELEMENTS = {"tensor(float)": "float32", "tensor(int64)": "int64"}
 
 
@@ -48,17 +47,13 @@ class OrtBackend:
 
     name = "ort"
 
-    def __init__(
-        self, bundle: Bundle, *, threads: int = 1, providers: tuple[str, ...] = PROVIDERS
-    ) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
         """`threads` work inside one operator; BundleError for graphs that do not fit."""
         if bundle.path is None:
             raise UsageError(f"bundle {bundle.manifest.name} lies in memory: use its own backend")
         runtime = load_runtime()
-        available = [name for name in providers if name in runtime.get_available_providers()]
         self._sessions = {
-            name: _open(runtime, bundle, name, graph, threads, available)
-            for name, graph in bundle.manifest.graphs.items()
+            name: open_cpu(runtime, bundle, name, threads) for name in bundle.manifest.graphs
         }
 
     def providers(self) -> list[str]:
@@ -105,35 +100,36 @@ class OrtSession:
         return bound
 
 
-def _open(
-    runtime: Any, bundle: Bundle, name: str, graph: GraphSpec, threads: int, providers: list[str]
-) -> OrtSession:
-    """Load one graph: the accelerator's variant if one really runs it, else the CPU's."""
-    session = None
-    if providers[:1] != [CPU]:
-        file = graph.variants.get("accelerator", graph.file)
-        session = _load(runtime, bundle, file, threads, providers)
-    if session is None or session.get_providers()[0] == CPU:
-        file = graph.variants.get("cpu", graph.file)
-        session = _load(runtime, bundle, file, threads, [CPU])
-    _check_inputs(file, graph.inputs + graph.states, session.get_inputs())
-    after = tuple(state.next_spec for state in graph.states)
-    _check_outputs(file, graph.outputs + after, session.get_outputs())
+def open_cpu(runtime: Any, bundle: Bundle, name: str, threads: int) -> OrtSession:
+    """Load the processor's form of one graph; BundleError where it does not fit the manifest."""
+    graph = bundle.manifest.graphs[name]
+    file = graph.variants.get("cpu", graph.file)
+    path = bundle.file(file)
+    refuse_outside(bundle, file)
+    try:
+        session = runtime.InferenceSession(str(path), session_options(runtime, threads), [CPU])
+    except Exception as error:  # the runtime's own classes have no common base
+        raise BundleError(f"{file} does not load in ONNX Runtime: {error}") from None
+    check_graph(file, graph, session)
     return OrtSession(session)
 
 
-def _load(runtime: Any, bundle: Bundle, file: str, threads: int, providers: list[str]) -> Any:
-    path = bundle.file(file)
-    for location in external_files(path):
+def refuse_outside(bundle: Bundle, file: str) -> None:
+    """BundleError if a graph wants data that the manifest does not vouch for."""
+    for location in external_files(bundle.file(file)):
         if location not in bundle.manifest.files:
             raise BundleError(f"{file} wants data from {location!r:.60}, which the bundle lacks")
-    try:
-        return runtime.InferenceSession(str(path), _options(runtime, threads), providers)
-    except Exception as error:  # the runtime's own classes have no common base
-        raise BundleError(f"{file} does not load in ONNX Runtime: {error}") from None
 
 
-def _options(runtime: Any, threads: int) -> Any:
+def check_graph(file: str, graph: GraphSpec, session: Any) -> None:
+    """BundleError where what enters or leaves is not what the manifest says."""
+    _check_inputs(file, graph.inputs + graph.states, session.get_inputs())
+    after = tuple(state.next_spec for state in graph.states)
+    _check_outputs(file, graph.outputs + after, session.get_outputs())
+
+
+def session_options(runtime: Any, threads: int) -> Any:
+    """One thread after the other, none spinning, denormals as zero."""
     options = runtime.SessionOptions()
     options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = threads

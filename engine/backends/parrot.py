@@ -37,8 +37,9 @@ LAYERS, WIDTH = 2, 8
 def prompting_of() -> PromptingSpec:
     """The sizes of the stand-in."""
     return PromptingSpec(
-        EMBEDDING, CODES, VOCABULARY, TOKEN_FRAMES, CONTEXT, "words.json", brief_size(EMBEDDING)
-    )
+        EMBEDDING, CODES, VOCABULARY, TOKEN_FRAMES, CONTEXT, "words.json", brief_size(EMBEDDING),
+        push=1.0, fade_s=2.0,
+    )  # fmt: skip
 
 
 class Parrot:
@@ -59,7 +60,7 @@ class Parrot:
         self.graphs: Mapping[str, Callable[[Feeds], Outputs]] = {
             "semantic": self.semantic, "music": self.music, "text": self.text,
             "quantise": self.quantise, "prefix": self.prefix, "language": self.language,
-            "lean": self.lean, "evidence": self.evidence,
+            "write": self.write, "lean": self.lean, "evidence": self.evidence,
         }  # fmt: skip
 
     def semantic(self, feeds: Feeds) -> Outputs:
@@ -113,6 +114,23 @@ class Parrot:
             for name, array in {"logits": logits[None], **after}.items()
         }
 
+    def write(self, feeds: Feeds) -> Outputs:
+        """A run of tokens: `language` for each, behind the ring and those before it in the run."""
+        token, runs, said, chosen = feeds["token"], dict[str, list[np.ndarray]](), [], []
+        rings = [f"past_{layer}" for layer in range(LAYERS)]
+        for i in range(feeds["favour"].shape[1]):
+            filled = np.pad(feeds["filled"][:, i], ((0, 0), (0, i)), constant_values=1.0)
+            seen = {ring: np.concatenate([feeds[ring], *runs.get(ring, [])], 1) for ring in rings}
+            now = {"tokens": token, "clock": feeds["clock"][:, i : i + 1], "filled": filled}
+            after = self.language({**feeds, **now, **seen, "position": feeds["position"] + i})
+            said.append(after["logits"])
+            token = (after["logits"] + feeds["favour"][:, i : i + 1]).argmax(-1)
+            chosen.append(token)
+            for ring in rings:
+                runs.setdefault(ring, []).append(after[f"{ring}_next"])
+        nexts = {f"{ring}_next": np.concatenate(runs[ring], 1) for ring in rings}
+        return {"logits": np.concatenate(said, 1), "tokens": np.concatenate(chosen, 1), **nexts}
+
     def lean(self, feeds: Feeds) -> Outputs:
         """brief [1, Bf] -> lean [1, V]."""
         asked = feeds["brief"].astype(np.float64) @ self._brief
@@ -144,6 +162,13 @@ def prompting_graphs(sizes: PromptingSpec, channels: int, dim: int) -> dict[str,
          ("filled", (1, sizes.language_context)), prefix],
         [("logits", (1, "n", sizes.vocabulary))], past, PLACE_PERIOD,
     )  # fmt: skip
+    write = _graph(
+        "write",
+        [("token", (1, 1)), ("favour", (1, "n", sizes.vocabulary)),
+         ("brief", (1, sizes.brief_size)), ("clock", (1, "n", CLOCK_SIZE)), ("position", (1,)),
+         ("filled", (1, "n", sizes.language_context)), prefix],
+        [("logits", (1, "n", sizes.vocabulary)), ("tokens", (1, "n"))], past, PLACE_PERIOD,
+    )  # fmt: skip
     audio: list[tuple[str, Shape]] = [("audio", (1, channels, "samples"))]
     return {
         "semantic": _graph("semantic", audio, [("tokens", (1, "tokens")), features]),
@@ -155,6 +180,7 @@ def prompting_graphs(sizes: PromptingSpec, channels: int, dim: int) -> dict[str,
         ),
         "prefix": _graph("prefix", [("codes", (1, sizes.codes))], [prefix]),
         "language": language,
+        "write": write,
         "lean": _graph(
             "lean", [("brief", (1, sizes.brief_size))], [("lean", (1, sizes.vocabulary))]
         ),
@@ -164,7 +190,7 @@ def prompting_graphs(sizes: PromptingSpec, channels: int, dim: int) -> dict[str,
     }  # fmt: skip
 
 
-WHOLE = ("tokens", "words", "codes", "position")
+WHOLE = ("token", "tokens", "words", "codes", "position")
 """Tensors of whole numbers."""
 
 

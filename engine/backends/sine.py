@@ -84,23 +84,22 @@ class Sine:
 
     def _row(self, feeds: Feeds, row: int) -> Outputs:
         z, angle = feeds["latents"][row].astype(np.float64), feeds["angle"][row].astype(np.float64)
-        place = place_of(int(feeds["position"][0]) + np.arange(z.shape[0]))
+        place = place_of(feeds["position"][row])
         own = np.stack([key(z, angle, block) for block in range(BLOCKS)])
-        tails = np.concatenate([feeds["tail"], z[:-1, -TAIL_FRAMES:]])
+        tails = np.concatenate([feeds["tail"][row], z[:, -TAIL_FRAMES:]])
+        places = np.concatenate([feeds["places"][row], place])
+        keys = np.concatenate([feeds["keys"][row], own], axis=1)
+        sees = np.concatenate([feeds["filled"][row], feeds["sees"][row]], axis=1) > 0.5
         wanted = asked_of(feeds, row, z.shape, self.vocabulary)
         velocity = np.empty_like(z)
-        for i in range(z.shape[0]):
-            seen = np.concatenate([feeds["filled"][0] > 0.5, np.ones(i, bool)])
-            places = np.concatenate([feeds["places"][0], place[:i]])
-            keys = np.concatenate([feeds["keys"][0], own[:, :i]], axis=1)
+        for i, before in enumerate(feeds["before"][row]):
+            seen = sees[i].copy()
+            seen[self.chunks + i] = False  # itself it knows
             context = look_back(place[i], places[seen], keys[:, seen])
-            velocity[i] = velocity_of(z[i], angle[i], context, tails[i], wanted[i])
-        return {
-            "velocity": velocity,
-            "keys_next": own,
-            "places_next": place,
-            "tail_next": z[-1, -TAIL_FRAMES:],
-        }
+            tail = tails[before] if seen[before] else np.zeros_like(tails[before])
+            velocity[i] = velocity_of(z[i], angle[i], context, tail, wanted[i])
+        left = {"keys_next": own, "places_next": place, "tail_next": z[:, -TAIL_FRAMES:]}
+        return {"velocity": velocity, **left}
 
     def window_velocity(self, feeds: Feeds) -> Outputs:
         """Every frame looks both ways, most at clean frames nearby."""

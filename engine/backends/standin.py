@@ -184,21 +184,23 @@ def _window(dim: int) -> GraphSpec:
 
 
 def _cached(dim: int, chunks: int, asked: PromptingSpec | None) -> GraphSpec:
-    batch: int | str = "batch" if asked else 1
-    shape: Shape = (batch, "chunks", "frames", dim)
+    rows: Shape = ("batch", "chunks")
+    shape: Shape = (*rows, "frames", dim)
     inputs = [
         TensorSpec("latents", "float32", shape),
-        TensorSpec("angle", "float32", (batch, "chunks")),
-        TensorSpec("position", "int64", (1,)),
-        TensorSpec("filled", "float32", (1, chunks)),
+        TensorSpec("angle", "float32", rows),
+        TensorSpec("position", "int64", rows),
+        TensorSpec("filled", "float32", (*rows, chunks)),
+        TensorSpec("sees", "float32", (*rows, "chunks")),
+        TensorSpec("before", "int64", rows),
     ]
     if asked:
-        inputs.append(TensorSpec("tokens", "int64", (batch, "chunks", "tokens")))
-        inputs.append(TensorSpec("brief", "float32", (batch, "chunks", asked.brief_size)))
+        inputs.append(TensorSpec("tokens", "int64", (*rows, "tokens")))
+        inputs.append(TensorSpec("brief", "float32", (*rows, asked.brief_size)))
     states = (
-        StateSpec("keys", "float32", (1, BLOCKS, chunks, dim), ring_axis=2),
-        StateSpec("places", "float32", (1, chunks, 2), ring_axis=1),
-        StateSpec("tail", "float32", (1, TAIL_FRAMES, dim)),
+        StateSpec("keys", "float32", ("batch", BLOCKS, chunks, dim), ring_axis=2),
+        StateSpec("places", "float32", ("batch", chunks, 2), ring_axis=1),
+        StateSpec("tail", "float32", ("batch", chunks, TAIL_FRAMES, dim), ring_axis=1),
     )
     outputs = (TensorSpec("velocity", "float32", shape),)
     return GraphSpec("velocity.onnx", tuple(inputs), outputs, states, PLACE_PERIOD)

@@ -28,7 +28,7 @@ _GO = struct.Struct("<q")
 class Errand:
     """What a child is to do, and the numbers of what it shares with the others."""
 
-    role: str  # "engine" or "feed"
+    role: str  # "engine" or "feed", or "house" for both in one
     given: Namespace
     house: int
     areas: tuple[int, ...]
@@ -109,9 +109,13 @@ def main() -> int:
             from engine.commands.serve_engine import serve_engine
 
             return serve_engine(errand)
-        from engine.commands.serve_feed import serve_feed
+        if errand.role == "feed":
+            from engine.commands.serve_feed import serve_feed
 
-        return serve_feed(errand)
+            return serve_feed(errand)
+        from engine.commands.serve_alone import serve_guarded
+
+        return serve_guarded(errand)
     except PerpetuoError as error:
         print(f"perpetuo: {error}", file=sys.stderr, flush=True)
         return error.exit_code

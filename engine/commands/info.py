@@ -5,10 +5,10 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Mapping
 
-from engine.backends import open_backend
+from engine.backends import Backend, choose
 from engine.brief import FAMILIES, SCALES
 from engine.bundle import Bundle, default_bundle_path
-from engine.spec import ControlSpec, GraphSpec, Manifest, PromptingSpec
+from engine.spec import ControlSpec, GoldenSpec, GraphSpec, Manifest, PromptingSpec
 
 
 def info(given: Namespace) -> int:
@@ -18,18 +18,26 @@ def info(given: Namespace) -> int:
     """
     bundle = Bundle.open(given.bundle or default_bundle_path())
     print("\n".join(describe(bundle)))
-    print("\n".join(["", "golden", *_table(_golden(bundle))]), flush=True)
+    if bundle.manifest.golden is None:
+        print("\ngolden\n  the bundle has none to compare with")
+        return 0
+    backend, others = choose(bundle)
+    print("\n".join(["", "backend", *_table(_chosen(backend, others))]), flush=True)
+    print("\n".join(["", "golden", *_table(_golden(bundle, backend, bundle.manifest.golden))]))
     return 0
 
 
-def _golden(bundle: Bundle) -> dict[str, str]:
+def _chosen(backend: Backend, others: Mapping[str, str]) -> dict[str, str]:
+    """What --backend auto plays on, and why not on the others."""
+    refused = {f"not {name}": why for name, why in others.items()}
+    return {"auto": f"{backend.name} on {', '.join(backend.providers())}", **refused}
+
+
+def _golden(bundle: Bundle, backend: Backend, golden: GoldenSpec) -> dict[str, str]:
     """How far what is made here is from what was packed; BundleError beyond the tolerance."""
-    golden = bundle.manifest.golden
-    if golden is None:
-        return {"latents": "the bundle has none to compare with"}
     from engine.generator import golden_error
 
-    error = golden_error(bundle, open_backend("auto", bundle))
+    error = golden_error(bundle, backend)
     return {
         "latents": f"{golden.chunks} chunks differ by {error:.2g}, allowed {golden.tolerance:g}"
     }

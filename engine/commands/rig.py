@@ -60,6 +60,8 @@ class Rigging:
         show, notes = load_show(given.show) if given.show else (Show(), [])
         for note in notes:
             say(note)
+        if getattr(given, "again", False):  # it began anew; its time and bars do, too
+            show = show.only_called()
         self.flight: FlightLog | None = None
         self.stream = stream
         self._folder, self._record = _recording(given.record)
@@ -187,8 +189,7 @@ class Rigging:
     def _log_flight(self, given: Namespace, opened: ExitStack) -> None:
         stream = self.stream
         start = {"take": take_print(stream.take), "state": stream.state, "threads": given.threads}
-        backend = _backend_name(given, stream.bundle)
-        flight = FlightLog(given.flight, header_of(stream.generator, backend, start))
+        flight = FlightLog(given.flight, header_of(stream.generator, stream.backend, start))
         opened.callback(flight.close)
         spare = stream.spare
         self.flight = flight
@@ -214,7 +215,7 @@ def replay(given: Namespace) -> int:
     given.backend = header["backend"] if given.backend == "auto" else given.backend
     stream = open_stream(given)
     check_flight(
-        flight, bundle_hash=stream.bundle.hash, backend=_backend_name(given, stream.bundle),
+        flight, bundle_hash=stream.bundle.hash, backend=stream.backend,
         take=take_print(stream.take), state=stream.state,
     )  # fmt: skip
     audio = stream.bundle.manifest.audio
@@ -241,13 +242,6 @@ def _title(bundle: Bundle) -> str:
 
 def _embed(stream: Stream) -> Callable[[Sequence[Prompt]], Floats | None] | None:
     return None if stream.prompts is None else stream.prompts.embed
-
-
-def _backend_name(given: Namespace, bundle: Bundle) -> str:
-    """What `auto` comes to."""
-    if given.backend != "auto":
-        return str(given.backend)
-    return "standin" if bundle.path is None else "ort"
 
 
 def _recording(place: Path | None) -> tuple[Path, Path | None]:

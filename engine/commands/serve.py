@@ -1,7 +1,9 @@
 """`perpetuo serve`: the feed and the page, and a sound device beside them if one is named.
 
 Engine and feed are processes of their own, watched by this one; see `engine.commands.supervised`.
-With a performer's rig, `--sessions` or `--one-process`, all of it is one process.
+With a performer's rig or `--sessions` both are one process, and that is watched as well
+(`engine.commands.guarded`); with `--one-process` nobody watches, and neither with `--screen`, which
+needs the terminal for itself.
 """
 
 from __future__ import annotations
@@ -13,10 +15,14 @@ from engine.rig.options import wanted
 
 def serve(given: Namespace) -> int:
     """Serve until Ctrl-C; PerpetuoError, or its exit code, where that is impossible."""
-    if given.one_process or given.sessions or wanted(given):
+    if given.one_process or given.screen:
         from engine.commands.serve_alone import serve_alone
 
         return serve_alone(given)
+    if given.sessions or wanted(given):
+        from engine.commands.guarded import guard
+
+        return guard(given)
     from engine.commands.supervised import supervise
 
     return supervise(given)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from argparse import Namespace
-from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from engine.commands import version
+from engine.commands.child import Errand
+from engine.commands.kept import Kept
 from engine.commands.serve_feed import config_of, signalled
 from engine.commands.sessions import open_pool, opener
 from engine.commands.stage import Stage, stage
@@ -18,41 +20,54 @@ from engine.commands.stream import SWITCH_S, Stream, open_stream
 from engine.generator import Block
 from engine.runner import Runner
 from engine.session import Floats
+from engine.sinks.broadcast import Programme
 from engine.sinks.feed import BlockLog
 from engine.sinks.sessions import Sessions
 from engine.sinks.websocket import FeedServer
 
-Monitor = Callable[[Floats], None]
+if TYPE_CHECKING:
+    from engine.sinks.device import DeviceSink
 
 
-def serve_alone(given: Namespace) -> int:
+def serve_guarded(errand: Errand) -> int:
+    """The same, as a child that is watched and goes on from what another one left."""
+    kept = Kept(errand)
+    kept.prepare(errand.given)
+    return serve_alone(errand.given, kept)
+
+
+def serve_alone(given: Namespace, kept: Kept | None = None) -> int:
     """Serve until Ctrl-C; NetworkError where the port or the certificate cannot be used."""
     sys.setswitchinterval(SWITCH_S)
     stream = open_stream(given)
+    if kept is not None:
+        stream = kept.follow(stream)
     if given.device is None:
-        return _serve(stream, given, None)
+        return _serve(stream, given, None, kept)
     from engine.sinks.device import DeviceSink
 
     audio, controls = stream.bundle.manifest.audio, stream.controls
-    with DeviceSink(audio, given.device, channels=given.channels, controls=controls) as device:
-        return _serve(stream, given, device.play)
+    with DeviceSink(
+        audio, given.device, channels=given.channels, controls=controls, patient=kept is not None
+    ) as device:
+        return _serve(stream, given, device, kept)
 
 
-def _serve(stream: Stream, given: Namespace, monitor: Monitor | None) -> int:
+def _serve(stream: Stream, given: Namespace, device: DeviceSink | None, kept: Kept | None) -> int:
     """Serve until a signal comes, or the screen is left, and return the exit code."""
     with stage(given, stream) as beside:
         if given.screen:
             from engine.commands.screen import beside_screen
 
             return beside_screen(
-                lambda asked: _serve_beside(beside, given, monitor, asked),
+                lambda asked: _serve_beside(beside, given, device, kept, asked),
                 lambda over: beside.show(lambda: "", over),
             )
-        return asyncio.run(_serve_beside(beside, given, monitor))
+        return asyncio.run(_serve_beside(beside, given, device, kept))
 
 
 async def _serve_beside(
-    beside: Stage, given: Namespace, monitor: Monitor | None,
+    beside: Stage, given: Namespace, device: DeviceSink | None, kept: Kept | None,
     asked: asyncio.Future[int] | None = None,
 ) -> int:  # fmt: skip
     """`asked` is the exit code that ends it; without it, that of a signal."""
@@ -62,11 +77,13 @@ async def _serve_beside(
     def note(block: Block) -> None:
         blocks.note(block)
         beside.note(block)
+        if kept is not None:
+            kept.note(block)
 
     def sent(audio: Floats) -> None:
         beside.heard(audio)
-        if monitor is not None:
-            monitor(audio)
+        if device is not None:
+            device.play(audio)
 
     pool = open_pool(given, stream) if given.sessions else None
     if pool is not None:
@@ -77,32 +94,40 @@ async def _serve_beside(
             prompts=stream.prompts, margin_s=given.margin,
         )  # fmt: skip
     config = config_of(given)
-    server = FeedServer(
-        config, ring=runner.ring, blocks=blocks, controls=stream.controls,
+    programme = Programme(
+        ring=runner.ring, blocks=blocks, controls=stream.controls,
         status=runner.status, bundle=stream.bundle, version=version(),
         chunk_samples=generator.chunk_samples, depth=generator.ladder.depth, monitor=sent,
         prompts=stream.prompts, prompted=stream.prompted, start_anew=runner.start_anew,
         keeper=beside.keeper,
-        sessions=Sessions(opener(pool, stream), given.sessions, config) if pool else None,
+    )  # fmt: skip
+    sessions = Sessions(opener(pool, stream), given.sessions, config) if pool else None
+    server = FeedServer(
+        config, programme, sessions=sessions, device=device.status if device else None,
+        metrics=kept.metrics if kept else dict,
     )  # fmt: skip
     asked = asked or signalled()
     beside.share(server.prompting)
     await server.start()
     runner.start()
     beside.start(runner)
+    telling = [asyncio.create_task(_tell(runner, stream, shown=not given.screen))]
+    if kept is not None:
+        kept.share(server)
+        telling.append(asyncio.create_task(kept.watch(runner, stream, asked)))
     line = f"perpetuo plays at {server.url} (Ctrl-C ends it)"
     if given.screen:
         beside.tell(line)
-    else:
+    elif kept is None or not kept.again:
         print(line, flush=True)
-    telling = asyncio.create_task(_tell(runner, stream, shown=not given.screen))
     feeding = asyncio.create_task(server.run())
     try:
         asked.add_done_callback(lambda _: feeding.cancel())
         with suppress(asyncio.CancelledError):
             await feeding  # raises what ended the feed, if it was not the signal
     finally:
-        telling.cancel()
+        for task in telling:
+            task.cancel()
         await server.close()
         if pool is not None:
             pool.close()

@@ -28,6 +28,7 @@ from engine.process.house import AREAS, Area, House
 from engine.process.memory import Memory
 from engine.process.music import Format, Music
 from engine.process.pipe import Message, Pipe, answer_of, prompt_of
+from engine.process.pulse import Pulse
 from engine.runner import Runner
 from engine.session import Floats
 from engine.sinks.prompting import as_asked
@@ -35,11 +36,9 @@ from engine.sinks.prompting import as_asked
 Submit = Callable[[Callable[[], None]], object]
 
 LOOK_S = 0.01
-STANDSTILL_S = 2.0
-"""A keeper that should write, and has not for so long, stands still: no sign of life then."""
-
-VAIN_S = 10.0
-"""After so much cover audio in a row, that nobody asked for, a new process does better."""
+VAIN_S = 30.0
+"""After so much cover audio in a row, that nobody asked for, a new process does better. Where a
+machine is far too busy, a new worker takes half of that to load, and a new process no less."""
 
 LEAST_TAIL_S = 1.0
 MOST_FAILURES = 3
@@ -57,7 +56,7 @@ def serve_engine(errand: Errand) -> int:
         house.spare.value = os.getpid()
         errand = replace(errand, number=wait_for_go())
     if house.engine.value:
-        _follow(stream, areas[house.engine.value % AREAS])
+        follow(stream, areas[house.engine.value % AREAS])
     engine = Engine(errand, house, areas, stream)
     embedding = ThreadPoolExecutor(1, "perpetuo-prompts")
     try:
@@ -97,7 +96,7 @@ class Engine:
         self.runner.ring = self._music.ring
         self._chunk_s = generator.chunk_s
         self._covers_s = 0.0  # of cover audio in a row
-        self._written = (0, monotonic())  # samples, and since when it is so many
+        self._pulse = Pulse(monotonic())
         self._line = StatusLine()
 
     def play(self, submit: Submit) -> None:
@@ -172,11 +171,8 @@ class Engine:
                 f"no music for {VAIN_S:g} s, only what was there is kept going "
                 f"({status.last_error or 'every chunk is late'}); the engine begins anew"
             )
-        written = self._music.ring.written_samples
-        if written != self._written[0]:
-            self._written = written, now_s
-        wanted = self._music.ring.left_s() < status.lead_s / 2
-        if not wanted or now_s - self._written[1] < STANDSTILL_S:
+        ring = self._music.ring
+        if self._pulse.beats(now_s, ring.written_samples, ring.left_s(), status.lead_s):
             self._area.beat_s.value = now_s
 
     def _note(self, block: Block) -> None:
@@ -215,7 +211,7 @@ def _give_way() -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
 
 
-def _follow(stream: Stream, before: Area) -> None:
+def follow(stream: Stream, before: Area) -> None:
     """Go on from what another engine made."""
     tail = _tail(before, stream.bundle)
     if tail is None:

@@ -8,11 +8,10 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import fields, replace
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.bundle import Bundle
 from engine.commands import version
@@ -24,7 +23,7 @@ from engine.process.intake import Intake
 from engine.process.memory import Memory
 from engine.process.music import Format, Music
 from engine.process.pipe import Pipe, RemotePrompts
-from engine.session import Floats
+from engine.sinks.broadcast import Programme
 from engine.sinks.config import ServeConfig
 from engine.sinks.metrics import Values
 from engine.sinks.prompting import asked_of
@@ -32,10 +31,11 @@ from engine.sinks.websocket import FeedServer
 from engine.spec import Manifest
 from engine.status import RunnerStatus
 
+if TYPE_CHECKING:
+    from engine.sinks.device import DeviceSink
+
 LOOK_S = 0.05
 STDIN = 0
-
-Monitor = Callable[[Floats], None]
 
 
 def serve_feed(errand: Errand) -> int:
@@ -55,7 +55,7 @@ async def _serve(errand: Errand) -> int:
     given = errand.given
     engines.begin()
     with _device(engines, given) as device:
-        return await _feed(errand, engines, device.play if device else None, asked)
+        return await _feed(errand, engines, device, asked)
 
 
 def _device(engines: Engines, given: Namespace) -> Any:
@@ -72,7 +72,7 @@ def _device(engines: Engines, given: Namespace) -> Any:
 
 
 async def _feed(
-    errand: Errand, engines: Engines, monitor: Monitor | None, asked: asyncio.Future[int]
+    errand: Errand, engines: Engines, device: DeviceSink | None, asked: asyncio.Future[int]
 ) -> int:
     house, about = engines.house, engines.about
     door, prompts = house.door.read(), engines.remote
@@ -80,13 +80,17 @@ async def _feed(
     if door is not None:  # another feed stood here: its listeners come back to this door
         config = replace(config, port=door["port"])
     controls = SharedControls(engines.bundle.manifest.controls, house)
-    server = FeedServer(
-        config, ring=engines.intake, blocks=engines.intake, controls=controls,
+    programme = Programme(
+        ring=engines.intake, blocks=engines.intake, controls=controls,
         status=engines.status, bundle=engines.bundle, version=version(),
-        chunk_samples=about["chunk_samples"], depth=about["depth"], monitor=monitor,
-        prompts=prompts, metrics=engines.metrics, start_anew=lambda: engines.ask({"anew": True}),
+        chunk_samples=about["chunk_samples"], depth=about["depth"],
+        monitor=device.play if device else None,
+        prompts=prompts, start_anew=lambda: engines.ask({"anew": True}),
         prompted=[prompts.prompt(said) for said in about["prompted"]] if prompts else (),
     )  # fmt: skip
+    server = FeedServer(
+        config, programme, metrics=engines.metrics, device=device.status if device else None
+    )
     if (said := house.prompts.read()) is not None:
         server.prompting.present = asked_of(said)
     server.prompting.keep = lambda: house.prompts.publish(server.prompting.fields())
@@ -218,6 +222,8 @@ def config_of(given: Namespace) -> ServeConfig:
     """Where to listen, from the options."""
     return ServeConfig(
         host=given.host, port=given.port, token=given.token, origins=tuple(given.origin),
+        listener_token=given.listener_token, performer_token=given.performer_token,
+        conductor_token=given.conductor_token,
         tls_cert=given.tls_cert, tls_key=given.tls_key, prefill_s=min(0.5, given.ring),
         max_connections=given.listeners,
     )  # fmt: skip

@@ -10,6 +10,7 @@ from engine.commands.stream import Stream
 from engine.controls import Controls, ControlSnapshot
 from engine.generator import Generator
 from engine.pool import Pool, workers
+from engine.sinks.broadcast import Programme
 from engine.sinks.feed import BlockLog
 from engine.sinks.sessions import Opened, Opener
 from engine.spec import ControlSpec
@@ -20,7 +21,7 @@ def open_pool(given: Namespace, stream: Stream) -> Pool:
     generator = stream.generator
     return Pool(
         stream.another, chunk_s=generator.chunk_s, slots=1 + given.sessions, ring_s=given.ring,
-        threads=workers(given.threads), margin_s=given.margin,
+        threads=workers(given.threads), margin_s=given.margin, batch=given.batch,
     )  # fmt: skip
 
 
@@ -42,12 +43,12 @@ def opener(pool: Pool, stream: Stream) -> Opener:
     def begin(seed: int) -> Opened:
         controls, blocks = _controls(specs, began, seed), BlockLog()
         runner = pool.join(controls, on_block=blocks.note, make=make)
-        programme = {
-            "ring": runner.ring, "blocks": blocks, "controls": controls, "status": runner.status,
-            "bundle": stream.bundle, "version": version(), "chunk_samples": house.chunk_samples,
-            "depth": house.ladder.depth, "prompts": stream.prompts, "prompted": stream.prompted,
-            "start_anew": runner.start_anew,
-        }  # fmt: skip
+        programme = Programme(
+            ring=runner.ring, blocks=blocks, controls=controls, status=runner.status,
+            bundle=stream.bundle, version=version(), chunk_samples=house.chunk_samples,
+            depth=house.ladder.depth, prompts=stream.prompts, prompted=stream.prompted,
+            start_anew=runner.start_anew,
+        )  # fmt: skip
         return Opened(programme, lambda: pool.leave(runner))
 
     return begin

@@ -18,10 +18,14 @@ from engine.memory import Memory, recall
 from engine.prompts import Prompt, Prompts
 from engine.rig.states import load_state
 from engine.session import Backend, Floats
+from engine.slots import Slots, shared_slots
 from engine.spec import LadderSpec, Manifest
 
 SWITCH_S = 0.0005
 """Python's thread switching interval while music plays: its 5 ms would delay an audio callback."""
+
+SPARE_ROWS = 2
+"""For streams that are over but not yet gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class Stream:
     prompted: Sequence[Prompt]
     another: Callable[[], Generator]  # like `spare`, but on the same backend: the weights are there
     state: str = ""  # finger-print of the musical state that it goes on from
+    backend: str = ""  # its name
 
 
 def open_stream(given: Namespace) -> Stream:
@@ -52,12 +57,15 @@ def open_stream(given: Namespace) -> Stream:
     controls = Controls(manifest.controls)
     take = _take(given, manifest)
 
-    def make(backend: Backend | None = None) -> Generator:
+    def make(backend: Backend | None = None, slots: Slots | None = None) -> Generator:
         backend = backend or open_backend(given.backend, bundle, threads=given.threads)
-        return Generator(bundle, backend, ladder=ladder, seed=given.seed, chunk_frames=given.chunk)
+        return Generator(
+            bundle, backend, ladder=ladder, seed=given.seed, chunk_frames=given.chunk, slots=slots
+        )
 
     backend = open_backend(given.backend, bundle, threads=given.threads)
-    generator = make(backend)
+    slots = _slots(given, bundle, backend)
+    generator = make(backend, slots)
     if memory is not None:
         recall(memory, generator, controls)
     elif take.shape[0]:
@@ -71,8 +79,16 @@ def open_stream(given: Namespace) -> Stream:
         controls.set_prompt(prompts.embed(wanted.prompts))
     return Stream(
         bundle, generator, controls, take, make, prompts,
-        wanted.prompts or _prompted(memory), lambda: make(backend), memory.print if memory else "",
+        wanted.prompts or _prompted(memory), lambda: make(backend, slots),
+        memory.print if memory else "", backend.name,
     )  # fmt: skip
+
+
+def _slots(given: Namespace, bundle: Bundle, backend: Backend) -> Slots | None:
+    """Rows that the house and its sessions share, and some for streams that take over."""
+    places = getattr(given, "sessions", 0)
+    rows = places + 1 + SPARE_ROWS if places and given.batch > 1 else 1
+    return shared_slots(bundle, backend, given.chunk or bundle.manifest.chunk_frames[0], rows)
 
 
 def choose_ladder(usual: LadderSpec, steps: int | None, depth: int | None) -> LadderSpec:
@@ -87,7 +103,8 @@ def _bundle(given: Namespace) -> Bundle:
     if given.backend == "standin" and given.bundle is None:
         from engine.backends import standin
 
-        return standin.bundle(prompting=True)
+        rate_hz, channels = getattr(given, "standin_audio", (24000, 1))
+        return standin.bundle(prompting=True, sample_rate_hz=rate_hz, channels=channels)
     return Bundle.open(given.bundle or default_bundle_path())
 
 

@@ -169,8 +169,10 @@ class Tail:
         """Go on with float32[samples, channels]."""
         size, count = self._buffer.shape[0], int(self._count[0])
         audio = audio[-size:]
-        places = (count + np.arange(audio.shape[0])) % size
-        self._buffer[places] = audio
+        start = count % size
+        head = min(audio.shape[0], size - start)
+        self._buffer[start : start + head] = audio[:head]
+        self._buffer[: audio.shape[0] - head] = audio[head:]
         self._count[0] = count + audio.shape[0]
 
     def read(self) -> Floats:

@@ -22,7 +22,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,10 @@ class Show:
     knobs: tuple[Knob, ...] = ()
     quantise: str = "now"
     beats_per_bar: int = 4
+
+    def only_called(self) -> Show:
+        """With cues that act when they are called: their own moments are over."""
+        return replace(self, cues=tuple(replace(one, time_s=None, bar=None) for one in self.cues))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; `read_show` reads it back equal."""

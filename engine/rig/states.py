@@ -136,7 +136,7 @@ def _checked(about: object, place: str) -> Mapping[str, Any]:
 
 
 def _check_planner(sheet: Sheet, planner: Mapping[str, Any]) -> None:
-    for name in ("index", "last", "since"):
+    for name in ("index", "last", "since", *({"asked"} & planner.keys())):
         sheet.whole(name, -(2**62), 2**62)
     for name in ("unread", "fresh", "turned"):
         if not isinstance(planner.get(name), bool):

@@ -15,6 +15,7 @@ from engine.wire.limits import Backlog, Verdict
 from engine.wire.messages import encode
 from engine.wire.native import Session
 from engine.wire.packets import PCM_CODECS, Codec, Flag
+from engine.wire.roles import Role
 
 
 @dataclass(eq=False)
@@ -26,7 +27,9 @@ class Listener:
     backlog: Backlog
     codec: Codec | None = None
     prompts_told: int = 0
-    conducts: bool = True  # may set controls and prompts
+    conducts: bool = True  # of a session: may set controls and prompts
+    role: Role = "conductor"
+    name: str = ""  # what others are told of who it is
     place: Mapping[str, object] | None = None  # the session that it is in
 
     def say(self, message: str | bytes) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from engine.errors import NetworkError
 from engine.wire.native import Limits
+from engine.wire.roles import Tokens
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,10 @@ class ServeConfig:
     port: int = 8765  # 0: any free one
     tls_cert: str | None = None
     tls_key: str | None = None
-    token: str | None = None
+    token: str | None = None  # of all roles
+    listener_token: str | None = None
+    performer_token: str | None = None
+    conductor_token: str | None = None
     origins: tuple[str, ...] = ()  # pages of other hosts that may open the feed; "*" for all
     max_connections: int = 200
     packet_s: float = 0.1
@@ -30,6 +34,13 @@ class ServeConfig:
     pong_s: float = 8.0
     close_s: float = 1.0
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def tokens(self) -> Tokens:
+        """What a hello has to name."""
+        return Tokens(
+            self.token, self.listener_token, self.performer_token, self.conductor_token
+        )  # fmt: skip
 
 
 def tls_context(config: ServeConfig) -> ssl.SSLContext | None:

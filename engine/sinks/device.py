@@ -56,6 +56,26 @@ class DeviceStatus:
     silent_s: float  # since the last life sign
     trouble: str  # what was wrong last
 
+    def fields(self) -> dict[str, object]:
+        """For /info."""
+        return {
+            "name": self.name, "playing": self.playing, "sample_rate_hz": self.sample_rate_hz,
+            "latency_ms": round(1000 * self.latency_s, 1), "trouble": self.trouble,
+        }  # fmt: skip
+
+    def values(self) -> dict[str, float]:
+        """For /metrics."""
+        return {
+            "device_playing": float(self.playing),
+            "device_latency_seconds": self.latency_s,
+            "device_silent_seconds": self.silent_s,
+            "device_callbacks_total": self.callbacks,
+            "device_underflows_total": self.underflows,
+            "device_shortfalls_total": self.shortfalls,
+            "device_dropped_packets_total": self.dropped_packets,
+            "device_restarts_total": self.restarts,
+        }
+
     def describe(self) -> str:
         """For a status line."""
         if not self.playing:

@@ -16,6 +16,7 @@ comes in.
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -24,10 +25,13 @@ from time import monotonic
 from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.frames import Frame, Opcode
+from websockets.server import ServerProtocol
 
 from engine.errors import NetworkError
 from engine.sinks.config import ServeConfig, tls_context
 from engine.wire.limits import TokenBucket
+from engine.wire.messages import MAX_MESSAGE_BYTES
 
 BACKLOG = 1024
 """Connections that wait in the kernel; it sends those beyond them away to try again in a second."""
@@ -49,6 +53,8 @@ SWEEP_S = 0.02
 SEND_BUFFER_BYTES = 32 * 1024
 RECEIVE_BUFFER_BYTES = 16 * 1024
 """Small kernel buffers: a slow listener shows at once, and a flood comes in small pieces."""
+
+log = logging.getLogger(__name__)
 
 RETRY_S = 5
 _WORDS = b"too many come at once; try again later\n"
@@ -168,6 +174,39 @@ async def serve_at_doors(
             f"cannot listen on {config.host}:{config.port}: {reason}; "
             "choose another --host or --port"
         ) from None
+
+
+def connection_options(config: ServeConfig) -> dict[str, Any]:
+    """Those of `websockets.serve` that every connection gets: bounds, heartbeat, no compression."""
+    return {
+        "compression": None, "server_header": None, "max_size": MAX_MESSAGE_BYTES,
+        "ping_interval": config.ping_s, "ping_timeout": config.pong_s,
+        "close_timeout": config.close_s, "logger": log, "create_connection": Connection,
+    }  # fmt: skip
+
+
+class Connection(ServerConnection):
+    """A connection that may be closed within a message.
+
+    RFC 6455 lets control frames stand between the fragments of a message (5.4), and a close frame
+    is one; `websockets` 14 to 17 answers it with 1002 there, where the code that came is due.
+    """
+
+    UNFINISHED = ("current_size", "cur_size")
+    """What the library knows of a message that is not whole: since 17, and before."""
+
+    def __init__(self, protocol: ServerProtocol, *rest: Any, **options: Any) -> None:
+        """As the library makes it."""
+        super().__init__(protocol, *rest, **options)
+        take = protocol.recv_frame
+
+        def receive(frame: Frame) -> None:
+            for name in self.UNFINISHED:
+                if frame.opcode is Opcode.CLOSE and hasattr(protocol, name):
+                    setattr(protocol, name, None)
+            take(frame)
+
+        protocol.recv_frame = receive  # type: ignore[method-assign]
 
 
 async def open_doors(host: str, port: int, porter: Porter) -> list[Door]:

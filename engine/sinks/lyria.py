@@ -114,9 +114,12 @@ class LyriaFeed:
     # ---- the feed ---------------------------------------------------------------------------
 
     def note(self) -> None:
-        """Remember what the present revision stands for; call it after each change."""
-        now = self._controls.snapshot()
-        self._sources.note(now.revision, self._prompting.present, now.values)
+        """Remember what the present revision stands for; call it after each change.
+
+        Without a client nobody asks for those before it.
+        """
+        now, present = self._controls.snapshot(), self._prompting.present
+        self._sources.note(now.revision, present, now.values, wanted=bool(self._clients))
 
     def deliver(self, packet: Packet) -> None:
         """Give the packet to all who play and can take it; cut those who owe too much."""
@@ -162,7 +165,7 @@ class LyriaFeed:
         session = LyriaSession(
             opened_s=monotonic(), controls=self._controls.specs,
             prompting=self._embedder is not None, resets=self._start_anew is not None,
-            token=config.token, key=api_key(connection.request), limits=config.limits,
+            token=config.tokens.conducts, key=api_key(connection.request), limits=config.limits,
         )  # fmt: skip
         client = Client(connection, session, Backlog(config.skip_s, config.cut_s))
         self._clients.add(client)

@@ -80,11 +80,13 @@ class Report:
         )
 
     def start(
-        self, codec: Codec, message_id: MessageId, place: Mapping[str, object] | None = None
-    ) -> str:
+        self, codec: Codec, message_id: MessageId, place: Mapping[str, object] | None = None,
+        role: str = "conductor", stage: str | None = None,
+    ) -> str:  # fmt: skip
         """The answer to a listener's hello: where its feed begins, and the present prompts.
 
-        `place` is the session that it is in, None for the house's stream.
+        `place` is the session that it is in, None for the house's stream; `stage` is who holds the
+        stage before it.
         """
         position = self._feed.position
         if codec is Codec.OPUS and self._audience.opus is not None:
@@ -93,6 +95,7 @@ class Report:
             "start", id=message_id, codec=codec.label, position=position,
             sequence=self._feed.sequence, prompts=self._prompting.fields(),
             epoch=self._feed.epoch, session=None if place is None else dict(place),
+            role=role, stage=stage,
         )  # fmt: skip
 
     def state(self, status: RunnerStatus) -> str:

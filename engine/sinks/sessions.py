@@ -8,7 +8,7 @@ A stream begins when its conductor has said hello, and so knows the token. It en
 has been there for `LINGER_S`: a connection that was lost comes back with the key. Clients of Lyria
 RealTime conduct, too, each a stream of its own, for as long as they are connected.
 
-Every stream has a `FeedServer` of its own without a door; the house's hands connections over.
+Every stream is a `Broadcast` of its own, without a door; the house hands connections over.
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING
 
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request
 
 from engine.errors import RoomError
+from engine.sinks.broadcast import Broadcast, Programme
 from engine.sinks.config import ServeConfig
 from engine.sinks.lyria import api_key, asks_lyria
 from engine.sinks.visit import CLOSE_FULL, PATH, SEEDS, Visit, full
-from engine.sinks.websocket import FeedServer
+
+if TYPE_CHECKING:
+    from engine.sinks.websocket import FeedServer
 
 LINGER_S = 10.0
 """What a stream waits for its conductor to come back."""
@@ -40,12 +43,12 @@ CLOSE_OVER = 4410
 
 @dataclass(frozen=True)
 class Opened:
-    """A stream that has begun: what a FeedServer is made of, and how it is ended.
+    """A stream that has begun: what is sent of it, and how it is ended.
 
     `stop` may take as long as a tick; it is called in a thread.
     """
 
-    programme: Mapping[str, Any]
+    programme: Programme
     stop: Callable[[], None]
 
 
@@ -57,7 +60,7 @@ Opener = Callable[[int], Opened]
 class Performance:
     """One stream, and who is there."""
 
-    server: FeedServer
+    broadcast: Broadcast
     opened: Opened
     name: str = field(default_factory=lambda: secrets.token_urlsafe(9))
     key: str = field(default_factory=lambda: secrets.token_urlsafe(18))
@@ -138,10 +141,10 @@ class Sessions:
             opened = await asyncio.to_thread(self._opener, drawn)
         finally:
             self._opening -= 1
-        performance = Performance(FeedServer(self._config, **opened.programme), opened)
+        performance = Performance(Broadcast(self._config, opened.programme), opened)
         performance.left_s = monotonic()
         self._playing |= {performance.name: performance, performance.key: performance}
-        performance.server.begin()
+        performance.broadcast.begin()
         return performance
 
     def find(self, word: str) -> tuple[Performance, bool] | None:
@@ -178,12 +181,12 @@ class Sessions:
             return
         performance.conductors += 1
         try:
-            await performance.server.host_lyria(connection)
+            await performance.broadcast.host_lyria(connection)
         finally:
             self._end(performance)
 
     def _knows_token(self, request: Request | None) -> bool:
-        token, key = self._config.token, api_key(request) or ""
+        token, key = self._config.tokens.conducts, api_key(request) or ""
         return token is None or hmac.compare_digest(_bytes(key), _bytes(token))
 
     def _end(self, performance: Performance) -> None:
@@ -201,13 +204,13 @@ class Sessions:
                 visit.poll(now_s)
             for one in self.performances:
                 left = not one.conductors and now_s - one.left_s > LINGER_S
-                if left or one.server.ended:
+                if left or one.broadcast.ended:
                     self._end(one)
 
 
 async def _end(performance: Performance) -> None:
-    await performance.server.send_away(CLOSE_OVER, "the session has ended")
-    await performance.server.close()
+    await performance.broadcast.send_away(CLOSE_OVER, "the session has ended")
+    await performance.broadcast.close()
     await asyncio.to_thread(performance.opened.stop)
 
 

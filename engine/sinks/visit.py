@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PATH = re.compile(r"/session(?:/([\w-]{1,64}))?")
 SEEDS = 2**31
 CLOSE_FULL = 1013
+CLOSE_FORBIDDEN = 4403
 CLOSE_UNKNOWN = 4404
 
 
@@ -59,7 +60,7 @@ class Visit:
         """The connection has ended."""
         self._gone = True
         if self._at is not None:
-            self._at.server.take_leave(self._listener)
+            self._at.broadcast.take_leave(self._listener)
             if self._listener.conducts:
                 self._at.conductors -= 1
                 self._at.left_s = monotonic()
@@ -75,7 +76,11 @@ class Visit:
             reason = "sessions keep no states; the house's stream does"
             self._listener.say(refuse(action, reason, "no_states").text)
         elif self._at is not None:
-            self._at.server.act(self._listener, action)
+            self._at.broadcast.act(self._listener, action)
+        elif isinstance(action, Start) and self._word is None and action.role != "conductor":
+            reason = "a session of one's own is for conductors; name a conductor's token"
+            told = TypedError("not_allowed", reason, action.id)
+            self._turn_away(told.encode(), Close(CLOSE_FORBIDDEN, "not allowed"))
         elif isinstance(action, Start):
             self._sessions.begin(self._come(action))
         elif isinstance(action, Send | Close):
@@ -105,9 +110,9 @@ class Visit:
         performance.conductors += conducts
         self._listener.conducts = conducts
         self._listener.place = performance.place(conducts)
-        performance.server.take_in(self._listener)
+        performance.broadcast.take_in(self._listener)
         for action in (start, *self._waiting):
-            performance.server.act(self._listener, action)
+            performance.broadcast.act(self._listener, action)
 
     async def _find(self) -> tuple[Performance, bool] | None:
         if self._word is not None:

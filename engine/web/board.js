@@ -37,8 +37,12 @@ export class Board {
     }
   }
 
-  enable(enabled) {
-    for (const id of FIELDSETS) element(id).disabled = !enabled;
+  /** A listener touches nothing, a performer the hands. */
+  enable(enabled, role = "conductor") {
+    for (const id of FIELDSETS) {
+      const may = role === "conductor" || (role === "performer" && id === "hands");
+      element(id).disabled = !(enabled && may);
+    }
   }
 
   /** Ask at most every 60 ms for each control, for the newest value. */

@@ -2,6 +2,7 @@
 
 import { Board } from "./board.js";
 import { Feed, feedPath } from "./feed.js";
+import { kiosk, unlock } from "./kiosk.js";
 import { OPUS_RATE, OpusDecoder, decodesOpus } from "./opus.js";
 import { Prompts } from "./prompts.js";
 import { Ring } from "./ring.js";
@@ -37,6 +38,7 @@ class Page {
     setInterval(() => this.ring.canvas.setAttribute("aria-label", this.ring.describe()), DESCRIBE_MS);
     requestAnimationFrame((now) => this.draw(now));
     this.introduction = this.introduce();
+    if (new URLSearchParams(location.search).has("kiosk")) kiosk(this);
   }
 
   async introduce() {
@@ -64,6 +66,7 @@ class Page {
   // The audio graph is made within the click, which is what lets sound begin.
   async start() {
     if (!this.info) await (this.introduction = this.introduce());
+    if (this.running) return;
     this.prepare(this.info.audio);
     const url = new URL(feedPath(location.search), location.href);
     url.protocol = url.protocol.replace("http", "ws");
@@ -125,6 +128,7 @@ class Page {
     this.decoder = new OpusDecoder((packet) => this.hear(packet));
     this.context = new AudioContext({ sampleRate: playedRate, latencyHint: "interactive" });
     this.player = this.connect(this.context, playedRate, opus ? Math.min(2, channels) : channels);
+    unlock(this.context, (locked) => (element("locked").hidden = !locked));
   }
 
   async connect(context, rate, channels) {
@@ -166,6 +170,8 @@ class Page {
       this.ring.update(message);
       this.board.update(message.controls);
     } else if (message.type === "start" || message.type === "prompts") {
+      if (message.role) this.board.enable(this.running, message.role);
+      if (message.stage) this.board.answer(`${message.stage} holds the stage`);
       this.prompts.update(message.prompts);
     } else if (message.type === "error" && message.id === null) {
       this.board.answer(message.message, true);

@@ -22,6 +22,8 @@ class Start:
 
     codec: Codec
     id: MessageId
+    role: Literal["listener", "performer", "conductor"] = "conductor"
+    name: str = ""  # what the listener calls itself
 
 
 @dataclass(frozen=True)

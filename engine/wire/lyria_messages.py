@@ -113,15 +113,20 @@ class Sources:
         self._sources: list[dict[str, Any]] = []
 
     def note(
-        self, revision: int, prompts: Sequence[AskedPrompt], values: Mapping[str, float | None]
-    ) -> None:
-        """From this revision on it is these; a revision that is not news changes nothing."""
+        self, revision: int, prompts: Sequence[AskedPrompt], values: Mapping[str, float | None],
+        wanted: bool = True,
+    ) -> None:  # fmt: skip
+        """From this revision on it is these; a revision that is not news changes nothing.
+
+        Those before are forgotten where they are not `wanted`.
+        """
         if self._revisions and revision <= self._revisions[-1]:
             return
         content = {"weightedPrompts": [_written(prompt) for prompt in prompts]}
         source = {"clientContent": content, "musicGenerationConfig": config_of(values)}
-        self._revisions = [*self._revisions[1 - REVISIONS :], revision]
-        self._sources = [*self._sources[1 - REVISIONS :], source]
+        old = max(0, len(self._revisions) + 1 - (REVISIONS if wanted else 1))
+        self._revisions = [*self._revisions[old:], revision]
+        self._sources = [*self._sources[old:], source]
 
     def at(self, revision: int) -> dict[str, Any]:
         """What a chunk with ideas of this revision was made from; the oldest known before that."""

@@ -24,7 +24,6 @@ control and the newest prompts are kept for `poll` to set; everything else it se
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -45,6 +44,7 @@ from engine.wire.requests import (
     read_value,
     too_big,
 )
+from engine.wire.roles import MAX_NAME_CHARS, Tokens
 
 SUBPROTOCOL = "perpetuo.v1"
 
@@ -81,11 +81,14 @@ class Session:
         controls: Mapping[str, ControlSpec],
         recordings: int | None = None,
         token: str | None = None,
+        tokens: Tokens | None = None,
         limits: Limits | None = None,
         codecs: Collection[Codec] = PCM_CODECS,
         states: bool = False,
     ) -> None:
         """A connection opened at `opened_s` that may set `controls`, if it knows `token`.
+
+        `tokens` are those of the roles, where there are any.
 
         `recordings` is how many recordings a prompt may name; None where nothing takes prompts.
         `codecs` are those that this server can feed it; `states` says whether it keeps musical
@@ -94,7 +97,7 @@ class Session:
         self._opened_s = opened_s
         self._controls = controls
         self._recordings = recordings
-        self._token = token
+        self._tokens = tokens or Tokens(token)
         self._limits = limits or Limits()
         self._codecs = codecs
         self._states = states
@@ -145,7 +148,8 @@ class Session:
     def _hello(self, fields: Mapping[str, Any], message_id: MessageId) -> list[Action]:
         if self._state is _State.LISTENING:
             raise TypedError("already_started", "a connection begins with one hello", message_id)
-        if not self._knows_token(fields.get("token")):
+        role = self._tokens.role(fields.get("token"))
+        if role is None:
             wrong = TypedError("bad_token", "this feed asks for a token; ask its owner", message_id)
             close = self._close(CLOSE_BAD_TOKEN, "bad token", self._limits.bad_token_s)
             return [Send(wrong.encode()), close]
@@ -154,7 +158,8 @@ class Session:
             return [Send(wrong.encode()), self._close(CLOSE_BAD_VERSION, "unknown protocol")]
         codec = read_codec(fields, self._codecs, message_id)
         self._state = _State.LISTENING
-        return [Start(codec, message_id)]
+        name = str(fields.get("name") or "")[:MAX_NAME_CHARS]
+        return [Start(codec, message_id, role, name)]
 
     def _change(self, fields: Mapping[str, Any], message_id: MessageId) -> SetControl | SetPrompts:
         if self._state is _State.GREETING:
@@ -204,13 +209,6 @@ class Session:
         name = wanted.name if isinstance(wanted, SetControl) else None
         self._parked.pop(name, None)
         self._parked[name] = wanted
-
-    def _knows_token(self, given: object) -> bool:
-        if self._token is None:
-            return True
-        if not isinstance(given, str):
-            return False
-        return hmac.compare_digest(given.encode(errors="surrogatepass"), self._token.encode())
 
     def _close(self, code: int, reason: str, after_s: float = 0.0) -> Close:
         self._state = _State.CLOSED

@@ -14,8 +14,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.corpus.prepare", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="corpus or folder of recordings")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--rate", type=int, default=24_000, help="sample rate in Hz")
-    parser.add_argument("--channels", type=int, default=1)
+    parser.add_argument("--rate", type=int, default=48_000, help="sample rate in Hz")
+    parser.add_argument("--channels", type=int, default=2)
     parser.add_argument("--valid", type=float, default=0.06, help="share held out for validation")
     given = parser.parse_args(arguments)
     if not given.data.is_dir():

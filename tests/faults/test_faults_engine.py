@@ -22,6 +22,7 @@ from engine.controls import Controls
 from engine.errors import BundleError
 from engine.generator import Generator
 from engine.runner import Runner
+from engine.sinks.broadcast import Programme
 from engine.sinks.config import ServeConfig
 from engine.sinks.feed import BlockLog
 from engine.sinks.websocket import FeedServer
@@ -63,10 +64,11 @@ async def test_nan_inf_dc_over_level(told: Told, poison: str) -> None:
     backend = standin.StandIn(bundle)
     controls, blocks = Controls(bundle.manifest.controls), BlockLog()
     runner = Runner(Generator(bundle, backend), controls, ring_s=0.6, on_block=blocks.note)
-    server = FeedServer(
-        ServeConfig(port=0), ring=runner.ring, blocks=blocks, controls=controls,
-        status=runner.status, bundle=bundle, version="0",
+    programme = Programme(
+        ring=runner.ring, blocks=blocks, controls=controls, status=runner.status, bundle=bundle,
+        version="0",
     )  # fmt: skip
+    server = FeedServer(ServeConfig(port=0), programme)
     await server.start()
     runner.start()
     try:

@@ -21,6 +21,7 @@ from sound_server import SoundServer
 
 from tests.faults.ears import ear
 from tests.serving import metrics
+from tests.serving import until as reached
 from tests.watching import served, until
 
 Told = Callable[[str], None]
@@ -74,17 +75,25 @@ async def test_device_lost(told: Told) -> None:
             assert running.process.stderr is not None
             async with ear(running.feed) as one:
                 for _ in range(DEVICE_KILLS):
+                    await reached(running.port, "device_playing", 1)
                     await one.more(20)
                     server.kill()
-                    assert "is lost" in await _line(running.process)
+                    await _told(running.process, "is lost")
                     await one.more(20)
                     server.start()
                     began_s = monotonic()
-                    assert "plays again" in await _line(running.process)
+                    await _told(running.process, "plays again")
                     back_s.append(monotonic() - began_s)
             assert one.unbroken and one.musical
     times = ", ".join(f"{seconds:.1f}" for seconds in back_s)
     told(f"back {times} s after the server's start; the feed: {one.gaps()}")
+
+
+async def _told(process: subprocess.Popen[str], words: str) -> None:
+    """Wait for a line that holds these words."""
+    async with asyncio.timeout(90):
+        while words not in await _line(process):
+            pass
 
 
 async def _line(process: subprocess.Popen[str]) -> str:
@@ -179,7 +188,7 @@ async def test_a_flood_by_osc(told: Told) -> None:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
                 began_s = monotonic()
                 for number in range(FLOOD):
-                    link.sendto(_osc(number % 100 / 100), ("127.0.0.1", port))
+                    link.sendto(_osc(0.4 + number % 50 / 100), ("127.0.0.1", port))
                     if number % 500 == 0:
                         await asyncio.sleep(0)
                 sent_s = monotonic() - began_s

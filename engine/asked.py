@@ -1,0 +1,148 @@
+"""What the controls ask, as the networks want it, and which tokens that favours.
+
+A player's ask pulls: log P(token | brief) / P(token) is added to the logits, and what is counted
+of an asked key. Right behind a change of what is asked the pull is strongest, and fades: the music
+turns at once, and is not worn out by being pushed for ever. Time counts in tokens, so that it is
+the same whenever and however they are written.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.bearings import Bearings
+from engine.brief import FAMILIES, SCALES, TONICS, Wishes, brief_of
+from engine.clock import KEYS
+from engine.controls import ControlSnapshot
+from engine.session import Backend, Floats
+from engine.spec import ABSENT_CODE, PromptingSpec
+
+WISHED = ("bpm", "tonic", "scale", "density", "brightness")
+LONG_AGO = -(2**40)
+"""A token so far back that nothing of a push is left."""
+
+
+class Asked:
+    """Made anew only where what is asked, or heard, has changed.
+
+    `brief` and `prefix` are for the networks. `lean` float32[V] favours the tokens that music of
+    what is *asked* is made of: what is only heard needs no pull, and too much wears music out.
+    `since` is the token from which on this has been asked.
+    """
+
+    def __init__(self, prompting: PromptingSpec, backend: Backend, rate_hz: float) -> None:
+        self._prompting, self._rate_hz = prompting, rate_hz
+        self._quantise = backend.session("quantise")
+        self._prefix = backend.session("prefix")
+        self._lean = backend.session("lean")
+        self._keys: Floats | None = None
+        if prompting.key_pull:
+            tokens = np.arange(prompting.vocabulary)[None]
+            said = backend.session("evidence").run({"tokens": tokens})["evidence"]
+            self._keys = said[0, :, -KEYS:]
+        self.brief: Floats = np.zeros(prompting.brief_size, np.float32)
+        self.lean: Floats = np.zeros(prompting.vocabulary, np.float32)
+        self._asked: Floats | None = None
+        self._turn(None)
+        self.forget()
+
+    def forget(self) -> None:
+        """The music begins anew: what is asked then is asked from there on."""
+        self._heard: tuple[ControlSnapshot, Bearings] | None = None
+        self._wanted: tuple[Floats | None, Wishes] | None = None
+        self.since = LONG_AGO
+
+    def recall(self, controls: ControlSnapshot, since: int) -> None:
+        """What these controls ask has been asked since this token."""
+        self._heard, self._wanted = None, (controls.prompt, wishes_of(controls))
+        self.since = since
+
+    def asked_since(self, controls: ControlSnapshot, now: int) -> int:
+        """From which token on this is asked, if the next one is `now`."""
+        if self._wanted is None:
+            return now
+        prompt, wishes = self._wanted
+        same = prompt is controls.prompt and wishes == wishes_of(controls)
+        return self.since if same else now
+
+    def hear(self, controls: ControlSnapshot, bearings: Bearings, now: int) -> None:
+        """Bring everything up to date before the token `now`."""
+        if self._heard and controls is self._heard[0] and bearings is self._heard[1]:
+            return
+        self.recall(controls, self.asked_since(controls, now))
+        self._heard = controls, bearings
+        prompt = controls.prompt if controls.prompt is not None else bearings.sound
+        if prompt is not self._prompt:
+            self._turn(prompt)
+        wishes, prompted = wishes_of(controls), controls.prompt is not None
+        size = self._prompting.embedding
+        self.brief = brief_of(self._place, size, bearings.filled(wishes, prompted))
+        asked = brief_of(self._place if prompted else None, size, wishes)
+        if self._asked is None or not np.array_equal(asked, self._asked):
+            self._asked, self._favour = asked, self._favoured(asked, wishes)
+        self.lean = self._favour * np.float32(controls.value("guidance", 1.0))
+
+    def leaning(self, first: int, count: int) -> Floats:
+        """float32[count, V]: what is added to the logits of the tokens from `first` on."""
+        sizes = self._prompting
+        elapsed_s = np.maximum(np.arange(first, first + count) - self.since, 0) / self._rate_hz
+        strength = pushed(elapsed_s, sizes.push, sizes.fade_s).astype(np.float32)
+        lean: Floats = strength[:, None] * self.lean
+        return lean
+
+    def _favoured(self, asked: Floats, wishes: Wishes) -> Floats:
+        """float32[V] of what is asked, before guidance and time."""
+        favour: Floats = self._prompting.pull * self._lean.run({"brief": asked[None]})["lean"][0]
+        if self._keys is not None and (wishes.tonic is not None or wishes.scale is not None):
+            favour = favour + self._prompting.key_pull * key_ratio(
+                self._keys, wishes.tonic, wishes.scale
+            )
+        return favour.astype(np.float32, copy=False)
+
+    def _turn(self, prompt: Floats | None) -> None:
+        """To another prompt, float32[E], or to none."""
+        codes = np.full((1, self._prompting.codes), ABSENT_CODE, np.int64)
+        self._prompt, self._place = prompt, prompt
+        if prompt is not None:
+            made = self._quantise.run({"embedding": np.ascontiguousarray(prompt[None])})
+            codes, self._place = made["codes"], made["quantised"][0]
+        self.prefix: Floats = self._prefix.run({"codes": codes})["prefix"]
+
+
+def pushed(
+    elapsed_s: npt.NDArray[np.float64], push: float, fade_s: float
+) -> npt.NDArray[np.float64]:
+    """How much stronger than in the long run a pull is, so long after a change of what is asked.
+
+    1 + push at once, by a factor e nearer to 1 every `fade_s`.
+    """
+    strength: npt.NDArray[np.float64] = 1.0 + push * np.exp(-elapsed_s / fade_s)
+    return strength
+
+
+def key_ratio(keys: Floats, tonic: int | None, scale: int | None) -> Floats:
+    """keys float32[V, KEYS], log P(key | token) / P(key), drawn together to what is asked.
+
+    float32[V]: the log of the mean ratio of all keys of this tonic, of this scale, or of both.
+    """
+    table = keys.reshape(-1, len(TONICS), len(SCALES))
+    tonics = slice(None) if tonic is None else slice(tonic, tonic + 1)
+    scales = slice(None) if scale is None else slice(scale, scale + 1)
+    chosen = table[:, tonics, scales].reshape(keys.shape[0], -1)
+    ratio: Floats = np.log(np.exp(chosen).mean(1))
+    return ratio
+
+
+def wishes_of(controls: ControlSnapshot) -> Wishes:
+    """The musical controls that are not free."""
+    numbers = {name: controls.values.get(name) for name in (*WISHED, *FAMILIES)}
+    tonic, scale = numbers["tonic"], numbers["scale"]
+    return Wishes(
+        numbers["bpm"],
+        None if tonic is None else round(tonic),
+        None if scale is None else round(scale),
+        numbers["density"],
+        numbers["brightness"],
+        {name: value > 0 for name in FAMILIES if (value := numbers[name]) is not None},
+    )

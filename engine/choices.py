@@ -1,0 +1,7 @@
+"""Names that options take, without what they stand for: a command line loads nothing."""
+
+from __future__ import annotations
+
+GPU_BACKENDS = ("ort-cuda", "ort-tensorrt", "tensorrt", "tensorrt-half", "torch", "torch-half")
+BACKENDS = ("auto", "ort", *GPU_BACKENDS, "standin")
+"""What may run the graphs of a bundle; `engine.backends` says what each is."""

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.asked import Asked, key_ratio, pushed, wishes_of
+from engine.backends import standin
+from engine.bearings import Bearings
+from engine.brief import SCALES, Wishes
+from engine.bundle import Bundle
+from engine.clock import KEYS, SIXTEENTHS
+from engine.controls import Controls, ControlSnapshot
+from engine.session import Array, Backend
+
+BUNDLE = standin.bundle(prompting=True)
+RATE_HZ = 25.0
+FREE = Bearings()
+
+
+class Keyed(standin.StandIn):
+    """The stand-in, whose tokens tell of keys: token t speaks for the key t, and for no other."""
+
+    def session(self, graph: str):  # type: ignore[no-untyped-def]
+        session = super().session(graph)
+        if graph == "evidence":
+            plain = session.run
+
+            def run(feeds: dict[str, Array], *out: dict[str, Array]) -> dict[str, Array]:
+                said = plain(feeds, *out)["evidence"]
+                said[..., SIXTEENTHS:] = np.eye(KEYS)[feeds["tokens"] % KEYS]
+                return {"evidence": said}
+
+            session.run = run  # type: ignore[method-assign]
+        return session
+
+
+def asked_of(backend: Backend | None = None, **pulls: float) -> Asked:
+    assert BUNDLE.manifest.prompting is not None
+    prompting = replace(BUNDLE.manifest.prompting, **pulls)
+    return Asked(prompting, backend or standin.StandIn(BUNDLE), RATE_HZ)
+
+
+def controls(bundle: Bundle = BUNDLE, **wanted: float | str | None) -> ControlSnapshot:
+    made = Controls(bundle.manifest.controls)
+    made.update(wanted)
+    return made.snapshot()
+
+
+def test_wishes_are_those_that_are_set() -> None:
+    assert wishes_of(controls()) == Wishes()
+    wanted = controls(bpm=100, tonic="A", scale="minor", density=0.25, drums=0, bass=1)
+    assert wishes_of(wanted) == Wishes(
+        bpm=100, tonic=9, scale=1, density=0.25, families={"drums": False, "bass": True}
+    )
+
+
+# ---- the pull fades -------------------------------------------------------------------------
+
+
+def test_a_push_is_full_at_once_and_falls_by_e_every_fade() -> None:
+    strength = pushed(np.array([0.0, 6.0, 12.0, 1e6]), 2.0, 6.0)
+    np.testing.assert_allclose(strength, [3.0, 1 + 2 / np.e, 1 + 2 / np.e**2, 1.0])
+    np.testing.assert_array_equal(pushed(np.arange(3.0), 0.0, 6.0), np.ones(3))
+
+
+def test_the_pull_is_strongest_behind_a_change_and_counts_in_tokens() -> None:
+    asked = asked_of(push=1.0, fade_s=2.0)
+    asked.hear(controls(density=0.5), FREE, 100)
+    lean = asked.leaning(100, 51)
+    np.testing.assert_allclose(lean[0], 2 * asked.lean, rtol=1e-6)
+    np.testing.assert_allclose(lean[50], (1 + 1 / np.e) * asked.lean, rtol=1e-6)
+    np.testing.assert_array_equal(asked.leaning(130, 8), lean[30:38])
+    asked.hear(controls(density=0.5), FREE, 200)  # the same again
+    assert asked.since == 100
+    asked.hear(controls(density=0.9), FREE, 300)
+    assert asked.since == 300
+    np.testing.assert_allclose(asked.leaning(200, 1)[0], 2 * asked.lean, rtol=1e-6)
+
+
+def test_what_is_only_heard_is_no_change_of_what_is_asked() -> None:
+    asked = asked_of()
+    asked.hear(controls(bpm=120), FREE, 10)
+    brief = asked.brief
+    asked.hear(controls(bpm=120), replace(FREE, key=(2, 1)), 50)
+    assert asked.since == 10 and not np.array_equal(asked.brief, brief)
+    asked.hear(controls(bpm=120, guidance=3), FREE, 90)
+    assert asked.since == 10
+
+
+def test_another_prompt_is_a_change_and_beginning_anew_is_one() -> None:
+    asked, place = asked_of(), np.ones(16, np.float32) / 4
+    snapshot = replace(controls(), prompt=place)
+    asked.hear(snapshot, FREE, 10)
+    asked.hear(replace(snapshot, prompt=place.copy()), FREE, 20)
+    assert asked.since == 20
+    asked.forget()
+    asked.hear(snapshot, FREE, 30)
+    assert asked.since == 30
+
+
+def test_since_when_it_is_asked_is_told_and_taken_up_again() -> None:
+    asked, other = asked_of(push=1.0), asked_of(push=1.0)
+    now, later = controls(bpm=90), controls(bpm=91)
+    asked.hear(now, FREE, 10)
+    assert asked.asked_since(now, 40) == 10 and asked.asked_since(later, 40) == 40
+    other.recall(later, 40)
+    other.hear(later, FREE, 40)
+    asked.hear(later, FREE, 40)
+    np.testing.assert_array_equal(other.leaning(44, 8), asked.leaning(44, 8))
+
+
+def test_only_a_change_of_what_is_asked_asks_the_networks() -> None:
+    asked, calls = asked_of(), []
+    run = asked._lean.run
+    asked._lean.run = lambda feeds: calls.append(1) or run(feeds)  # type: ignore[method-assign]
+    for guidance in (1.0, 2.0, 3.0):
+        asked.hear(controls(bpm=90, guidance=guidance), FREE, 0)
+    assert len(calls) == 1
+
+
+# ---- keys -----------------------------------------------------------------------------------
+
+
+def test_an_asked_key_favours_the_tokens_that_speak_for_it() -> None:
+    asked = asked_of(Keyed(BUNDLE), pull=0.0, key_pull=2.0)
+    asked.hear(controls(tonic=2, scale="minor", guidance=1), FREE, 0)
+    assert int(asked.lean.argmax()) == 2 * len(SCALES) + 1
+    assert asked.lean.max() == pytest.approx(2.0)
+    asked.hear(controls(bpm=90, guidance=1), FREE, 0)
+    assert not asked.lean.any()
+    without = asked_of(Keyed(BUNDLE), pull=0.0)
+    without.hear(controls(tonic=2, scale="minor"), FREE, 0)
+    assert not without.lean.any()
+
+
+def test_a_tonic_or_a_scale_alone_is_the_mean_of_their_keys() -> None:
+    keys = np.random.default_rng(0).standard_normal((5, KEYS)).astype(np.float32)
+    table = np.exp(keys).reshape(5, 12, 4)
+    np.testing.assert_allclose(key_ratio(keys, 3, 1), keys[:, 13], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.exp(key_ratio(keys, 3, None)), table[:, 3].mean(1), rtol=1e-5)
+    np.testing.assert_allclose(np.exp(key_ratio(keys, None, 2)), table[:, :, 2].mean(1), rtol=1e-5)

@@ -1,0 +1,76 @@
+"""Attention behind rings: as many at once, one by one and the whole say the same."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from model.past_attention import Attention, Seen, steps, steps_scan
+
+WIDTH, HEADS, COUNT = 16, 2, 5
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=GENERATOR).double()
+
+
+def attention() -> Attention:
+    torch.manual_seed(0)
+    return Attention(WIDTH, HEADS).double()
+
+
+def looking(made: Attention, slots: int, filled: int) -> Seen:
+    """For a whole run behind a ring of which some slots are filled, as `forward` sees."""
+    ahead, aside = made.turning(torch.arange(COUNT), torch.float64)
+    own = torch.ones(COUNT, COUNT).tril()
+    ring = (torch.arange(slots) < filled).expand(COUNT, -1)
+    mask = torch.where(torch.cat([torch.ones(COUNT, 3), ring, own], 1) > 0.5, 0.0, -1e9).double()
+    return Seen(ahead.transpose(0, 1), aside.transpose(0, 1), mask[None, None])
+
+
+@torch.no_grad()
+def test_behind_an_empty_ring_it_is_the_whole() -> None:
+    made, x, codes = attention(), drawn(2, COUNT, WIDTH), drawn(2, 3, 2 * WIDTH)
+    mask = torch.where(torch.ones(COUNT, COUNT).tril() > 0, 0.0, -1e9)
+    mask = torch.cat([torch.zeros(COUNT, 3), mask], 1).double()
+    whole = made(x, torch.arange(COUNT), mask[None, None], codes)
+    keys, values = codes.unflatten(2, (2, HEADS, -1)).permute(2, 0, 3, 1, 4)
+    ring = drawn(2, HEADS, 4, WIDTH // HEADS)
+    seen = looking(made, 4, 0)
+    found, _ = made.behind(x, seen, (ring, ring), None, (keys * made.scale, values))
+    assert torch.allclose(found, whole, atol=1e-12)
+
+
+@torch.no_grad()
+def test_step_by_step_it_is_the_run() -> None:
+    made, x = attention(), drawn(1, COUNT, WIDTH)
+    d = WIDTH // HEADS
+    past = drawn(1, HEADS, 4, d), drawn(1, HEADS, 4, d)
+    codes = drawn(1, HEADS, 3, d), drawn(1, HEADS, 3, d)
+    seen = looking(made, 4, 3)
+    whole, left = made.behind(x, seen, past, None, codes)
+    own = tuple(torch.zeros(1, HEADS, COUNT, d).double() for _ in range(2))
+    for k in range(COUNT):
+        place = (torch.arange(COUNT) == k)[:, None]
+        now = Seen(
+            seen.ahead[:, k : k + 1], seen.aside[:, k : k + 1], seen.mask[:, :, k : k + 1], place
+        )
+        y, own = made.behind(x[:, k], now, past, (own[0], own[1]), codes)
+        assert torch.allclose(y, whole[:, k], atol=1e-12)
+    for found, wanted in zip(own, left, strict=True):
+        assert torch.allclose(found, wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("run", [steps, steps_scan])
+def test_steps_carry_on_and_say_a_row_each(run: object) -> None:
+    def step(
+        carried: list[torch.Tensor], now: list[torch.Tensor]
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        total = carried[0] + now[0] * now[1]
+        return [total], [total.clone(), 2 * now[1]]
+
+    carried, said = run(step, [torch.zeros(2)], [torch.arange(6.0).reshape(3, 2), torch.ones(3, 1)])  # type: ignore[operator]
+    assert carried[0].tolist() == [6.0, 9.0]
+    assert said[0].tolist() == [[0.0, 1.0], [2.0, 4.0], [6.0, 9.0]]
+    assert said[1].tolist() == [[2.0]] * 3
