@@ -9,7 +9,7 @@ functions, no strings.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from engine.errors import BundleError
+from engine.protobuf import fields, varint
 from engine.session import Array
 
 Value: TypeAlias = "int | float | bytes | Array | list[int] | list[float] | Graph"
@@ -193,41 +194,6 @@ def _outside(folder: Path, external: Mapping[str, str], size: int) -> bytes:
     if len(content) != size:
         raise ValueError(f"{location} has {len(content):,} of {size:,} bytes")
     return content
-
-
-def fields(message: memoryview | bytes) -> Iterator[tuple[int, Any]]:
-    """(field number, value): whole numbers for varints, bytes for everything else."""
-    message, at = memoryview(message), 0
-    while at < len(message):
-        tag, at = varint(message, at)
-        wire = tag & 7
-        if wire == 0:
-            value, at = varint(message, at)
-            yield tag >> 3, value
-            continue
-        if wire == 2:
-            length, at = varint(message, at)
-        elif wire in (1, 5):
-            length = 8 if wire == 1 else 4
-        else:
-            raise ValueError(f"wire type {wire}")
-        if at + length > len(message):
-            raise ValueError(f"a field of {length:,} bytes ends behind the file")
-        yield tag >> 3, message[at : at + length]
-        at += length
-
-
-def varint(message: memoryview, at: int) -> tuple[int, int]:
-    """The number that begins at a place, and the place behind it."""
-    value = shift = 0
-    while True:
-        byte = message[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-        if shift > 63:
-            raise ValueError("a number of more than 64 bits")
 
 
 def _numbers(value: Any, kind: str) -> list[Any]:

@@ -20,13 +20,12 @@ from engine.commands.supervised import (
     BEGIN_S,
     END_S,
     LOOK_S,
-    PAUSE_S,
     SIGNALLED,
     STALE_S,
     TELL_S,
-    YOUNG_S,
+    given_up,
+    prepared,
 )
-from engine.errors import PerpetuoError
 from engine.process.house import Area, House
 from engine.process.notify import Notifier
 from engine.process.patience import Patience
@@ -40,14 +39,7 @@ def guard(given: Namespace) -> int:
 
     DeviceError at once for a device that is not there: one that gets lost later comes back.
     """
-    if given.device is not None:
-        from engine.sinks.device_list import check_channels, find_device
-
-        given.device = find_device(given.device)
-        check_channels(given.device, given.channels)
-    asked: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):  # noted, not raised: see `supervised`
-        signal.signal(number, lambda got, _: asked.append(got))
+    asked = prepared(given)
     signal.signal(signal.SIGUSR1, lambda *_: say(NO_SWAP))
     guardian = Guard(given, asked)
     try:
@@ -100,14 +92,7 @@ class Guard:
         """What to exit with after it has ended; None to start it again."""
         if code == 0 or (not self._ready and code > 0):  # its screen was left, or it said why
             return code
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        if not self._budget.allowed(monotonic()):
-            say(f"perpetuo: it {how}, again; it is not started any more")
-            return PerpetuoError.exit_code
-        say(f"perpetuo: it {how}; it is started again")
-        if monotonic() - self._child.began_s < YOUNG_S:
-            time.sleep(PAUSE_S)
-        return None
+        return given_up("it", self._child, code, self._budget)
 
     def _tell(self) -> None:
         """Tell systemd how it goes, if it asks."""

@@ -55,6 +55,20 @@ def supervise(given: Namespace) -> int:
 
     DeviceError at once for a device that is not there: one that gets lost later comes back.
     """
+    asked = prepared(given)
+    watcher = Watcher(given, asked)
+    signal.signal(signal.SIGUSR1, lambda *_: watcher.ask_for_swap())
+    try:
+        return watcher.watch()
+    finally:
+        watcher.end()
+
+
+def prepared(given: Namespace) -> list[int]:
+    """Find the device that is asked for; what it returns holds SIGINTs and SIGTERMs from now on.
+
+    DeviceError for a device that is not there.
+    """
     if given.device is not None:
         from engine.sinks.device_list import check_channels, find_device
 
@@ -64,12 +78,22 @@ def supervise(given: Namespace) -> int:
     # Noted, not raised: an exception within Popen.poll would leave its lock held for ever.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda got, _: asked.append(got))
-    watcher = Watcher(given, asked)
-    signal.signal(signal.SIGUSR1, lambda *_: watcher.ask_for_swap())
-    try:
-        return watcher.watch()
-    finally:
-        watcher.end()
+    return asked
+
+
+def given_up(name: str, child: Child, code: int, budget: Restarts) -> int | None:
+    """What to exit with after a child has ended once too often; None to start it again.
+
+    `name` is what to call it. One that ended young is to be started after a pause, taken here.
+    """
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    if not budget.allowed(monotonic()):
+        say(f"perpetuo: {name} {how}, again; it is not started any more")
+        return PerpetuoError.exit_code
+    say(f"perpetuo: {name} {how}; it is started again")
+    if monotonic() - child.began_s < YOUNG_S:
+        time.sleep(PAUSE_S)
+    return None
 
 
 class Watcher:
@@ -159,16 +183,9 @@ class Watcher:
 
     def _after(self, role: Role, child: Child, code: int) -> int | None:
         """What to exit with after a child has ended; None to start it again."""
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
         if not self._ready and code > 0:  # it said why
             return code
-        if not self._budgets[role].allowed(monotonic()):
-            say(f"perpetuo: the {role} {how}, again; it is not started any more")
-            return PerpetuoError.exit_code
-        say(f"perpetuo: the {role} {how}; it is started again")
-        if monotonic() - child.began_s < YOUNG_S:
-            time.sleep(PAUSE_S)
-        return None
+        return given_up(f"the {role}", child, code, self._budgets[role])
 
     def _look_at_swap(self) -> None:
         """Begin a swap that was asked for; end one that is done, or cannot be."""
