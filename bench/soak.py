@@ -1,6 +1,7 @@
 """An hour of live music on a machine that is busy beside it: `make soak`, `python -m bench.soak`.
 
-`perpetuo serve` runs in processes of its own while every core is kept busy by another one. A
+`perpetuo serve` runs in processes of its own while every core is kept busy by another one (by
+stress-ng where that is installed). A
 listener hears all of it, steers it, changes the prompts and reads /metrics, as its users do. Asked
 for are no underrun, no lost packet, no restart, and memory that does not grow: a straight line
 through the medians of twelve parts of the time, whose slope is 0 within its 95 % interval.
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import numpy as np
@@ -38,6 +41,7 @@ ASK_S = 5.0
 PROMPT_S = 60.0
 PROMPTS = ("calm jazz with piano", "house", "folk with guitar", "ambient", "funk with drums")
 RESTARTS = "perpetuo_restarts_total"
+TICKS = "perpetuo_ticks_total"
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,10 @@ class Soak:
     """For a processor, while there was something to do: what the load beside it cost."""
     least_spare_ms: float = float("inf")
     gap_ms: Tail = field(default_factory=lambda: Tail.of([]))
+    ticks: int = 0
+    tick_ms: list[float] = field(default_factory=list)
+    """Of those that a state of the server's told, which are nearly all."""
+    budget_ms: float = float("nan")
     at_s: list[float] = field(default_factory=list)
     memory_mb: list[dict[str, float]] = field(default_factory=list)
     """Of every process, by role and number: what it has made (`own_memory_mb`)."""
@@ -111,10 +119,13 @@ def slope(at_s: Sequence[float], values_mb: Sequence[float]) -> Slope:
 def busy(processes: int, nice: int) -> Iterator[None]:
     """So many processes that do nothing but work."""
     loop = f"import os\nos.nice({nice})\nwhile True: pass"
+    command = [sys.executable, "-c", loop]
+    if stress := shutil.which("stress-ng"):
+        command = ["nice", "-n", str(nice), stress, "--cpu", "1", "--quiet"]
     with ExitStack() as stack:
         for _ in range(processes):
-            process = stack.enter_context(subprocess.Popen([sys.executable, "-c", loop]))
-            stack.callback(process.kill)
+            process = stack.enter_context(subprocess.Popen(command))
+            stack.callback(process.terminate)
         yield
 
 
@@ -123,7 +134,7 @@ def soak(server: Serving, run: Soak, warm_s: float) -> None:
     server.settle()
     _attend(server, Soak(warm_s, run.load), time.monotonic() + warm_s)
     server.states, server.heard = server.states[-1:], Hearing()
-    restarts = scraped(server, RESTARTS)
+    restarts, ticks = scraped(server, RESTARTS), scraped(server, TICKS)
     before_s = turns(server)
     _attend(server, run, time.monotonic() + run.seconds)
     run.cpu_s, run.waited_s = (b - a for a, b in zip(before_s, turns(server), strict=True))
@@ -133,6 +144,7 @@ def soak(server: Serving, run: Soak, warm_s: float) -> None:
     run.underruns, run.holds = server.grown("underruns"), server.grown("holds")
     run.deadline_misses = server.grown("deadline_misses")
     run.restarts = round(scraped(server, RESTARTS) - restarts)
+    run.ticks = round(scraped(server, TICKS) - ticks)
 
 
 def turns(server: Serving) -> tuple[float, float]:
@@ -157,9 +169,16 @@ def _attend(server: Serving, run: Soak, end_s: float) -> None:
             prompt = {"text": PROMPTS[turn % len(PROMPTS)], "weight": 1.0}
             server.feed.send(json.dumps({"type": "prompts", "prompts": [prompt]}))
         server.hear()
-        run.ring_s = max(run.ring_s, server.states[-1]["fill_ms"] / 1e3)
-        run.least_spare_ms = min(run.least_spare_ms, server.states[-1]["spare_ms"])
+        _note(run, server.states[-1])
         server.states[1:-1] = []
+
+
+def _note(run: Soak, state: dict[str, Any]) -> None:
+    run.ring_s = max(run.ring_s, state["fill_ms"] / 1e3)
+    run.least_spare_ms = min(run.least_spare_ms, state["spare_ms"])
+    run.budget_ms = state["budget_ms"]
+    if run.tick_ms[-1:] != [state["tick_ms"]]:
+        run.tick_ms.append(state["tick_ms"])
 
 
 def _look(server: Serving, run: Soak, at_s: float) -> None:
@@ -191,7 +210,7 @@ def scraped(server: Serving, name: str) -> float:
 
 def report(run: Soak) -> list[str]:
     """For people."""
-    total, gap = run.slope(), run.gap_ms
+    total, gap, tick = run.slope(), run.gap_ms, Tail.of(run.tick_ms)
     lines = [
         f"soak             {run.seconds:.0f} s beside {run.load} busy processes of niceness "
         f"{run.load_nice}",
@@ -201,6 +220,8 @@ def report(run: Soak) -> list[str]:
         f"p99 {gap.p99:.1f}  max {gap.max:.1f} ms",
         f"engine           {run.deadline_misses} deadlines missed, {run.holds} holds, "
         f"{run.restarts} restarts",
+        f"ticks            {run.ticks}; p50 {tick.p50:.0f}  p99 {tick.p99:.0f}  "
+        f"p99.9 {tick.p999:.0f}  max {tick.max:.0f} ms of {run.budget_ms:.0f}",
     ]
     lines.append(f"processor        {run.cpu_s:.0f} s, and {run.waited_s:.0f} s of waiting for it")
     if run.memory_mb:
