@@ -4,7 +4,9 @@ they answer.
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +35,12 @@ def opened(options: Namespace, *, prompting: bool = False) -> tuple[Bundle, Back
 
 
 def answered(name: str, work: Callable[[], int]) -> int:
-    """What the work returns, or the exit code of the error that ended it, which goes to stderr."""
+    """What the work returns, or the exit code of the error that ended it, which goes to stderr.
+
+    SIGTERM ends it as Ctrl-C does: what it started ends with it.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return work()
     except PerpetuoError as error:

@@ -48,6 +48,8 @@ FIGURES = (
     Figure("sink.gap_ms.p99", 1.0),
     Figure("control.idea.to_sound_s.p99", 0.05),
     Figure("control.hand.to_sound_s.p99", 0.02),
+    Figure("page.control.idea.to_sound_s.p99", 0.1),
+    Figure("page.control.hand.to_sound_s.p99", 0.05),
     Figure("autoencoder.held_out.mel_error_db", 0.05),
     Figure("autoencoder.held_out.si_sdr_db", 0.2, higher_is_better=True),
     Figure("frechet.ratio", 0.02),

@@ -6,6 +6,9 @@ the music stays, the revision changes. Every packet carries the revisions that m
 from sending a control to the first packet that carries it is seen, not claimed; and so is whether
 the answer's promise, the sample from which it is heard, lay in that packet. A packet of 100 ms is
 sent when its first sample is due, so a hand waits for half of one and no more than one.
+
+Then the page of the same server is used in a real Chromium, where there is one, for as long again:
+from a key on its sliders to the packet, and to the sound behind the page's buffer and output.
 """
 
 from __future__ import annotations
@@ -18,24 +21,19 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench import machine
+from bench import machine, page_control
 from bench.hearing import Hearing
 from bench.latency import Subject, positive_seconds
 from bench.latency_text import TAIL, tail_line
 from bench.live import Serving, serving
 from bench.report import plain, to_json, write_json
 from bench.timing import Tail
+from bench.turns import KINDS, turns
 from bench.verdict import control_checks, passed, verdict_lines
 from engine.backends import BACKENDS
 from engine.bundle import default_bundle_path
 from engine.cli import Parser
 from engine.errors import UsageError
-
-PAUSE_S = 0.0737
-"""Between a control that was heard and the next one: out of step with chunks and packets."""
-
-HAND_EVERY = 3
-"""Every third control is a hand."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -56,7 +54,9 @@ def parser() -> argparse.ArgumentParser:
         prog="perpetuo bench control", description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )  # fmt: skip
-    shaped.add_argument("--seconds", type=positive_seconds, default=60.0, help="of music (60)")
+    shaped.add_argument(
+        "--seconds", type=positive_seconds, default=60.0, help="of music, each half (60)"
+    )
     shaped.add_argument("--save", type=Path, metavar="FILE", help="the report as JSON")
     shaped.add_argument("--json", action="store_true", help="one JSON object as the last line")
     shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
@@ -78,6 +78,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         server.states = server.states[-1:]
         kinds = _ask_often(server, options.seconds)
         last = server.states[-1]
+        server.feed.close()
+        page = page_control.measure_page(server.port, options.seconds)
     if not all(one.control_to_sound_s for one in kinds.values()):
         raise UsageError(f"no control was heard within {options.seconds:g} s: give more --seconds")
     report = {
@@ -99,6 +101,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "deadline_misses": server.grown("deadline_misses"),
         "underruns": server.grown("underruns"),
         "control": {kind: _figures(heard) for kind, heard in kinds.items()},
+        "page": page,
     }
     report = plain(report)
     found = control_checks(report)
@@ -108,18 +111,18 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def _ask_often(server: Serving, seconds: float) -> dict[str, Hearing]:
     """Controls one after the other for so long; what was heard of each kind."""
-    kinds = {kind: Hearing() for kind in ("idea", "hand")}
+    kinds = {kind: Hearing() for kind in KINDS}
     controls = {kind: server.control(kind) for kind in kinds}
-    began_s, asked = time.monotonic(), 0
+    began_s = time.monotonic()
     with tqdm(total=round(seconds), unit="s", disable=None, leave=False) as bar:
-        while (now_s := time.monotonic()) - began_s < seconds:
-            asked += 1
-            kind = "hand" if asked % HAND_EVERY == 0 else "idea"
+        for kind, pause_s in turns():
+            if (now_s := time.monotonic()) - began_s >= seconds:
+                break
             server.heard = kinds[kind]
             server.ask(controls[kind])
             while server.heard.waiting and time.monotonic() - began_s < seconds:
                 server.hear()
-            server.hear_until(time.monotonic() + PAUSE_S * (1 + asked % 7))
+            server.hear_until(time.monotonic() + pause_s)
             bar.update(time.monotonic() - now_s)
     return kinds
 
@@ -150,6 +153,7 @@ def render(report: Mapping[str, Any]) -> Iterator[str]:
         f"{report['deadline_misses']} misses, {report['underruns']} underruns"
     )
     yield ""
+    yield "a native client, by the stamps of the packets"
     yield f"{'control to sound, s':<20}" + "".join(f"{name:>10}" for name in TAIL) + f"{'of':>8}"
     for kind, found in report["control"].items():
         yield tail_line(kind, found["to_sound_s"]) + f"{found['to_sound_s']['count']:>8}"
@@ -158,5 +162,6 @@ def render(report: Mapping[str, Any]) -> Iterator[str]:
             f"promised sample of {kind}s: {found['promises_kept']} of {found['promises']} kept, "
             f"at worst {found['latest_samples']} samples late, {-found['earliest_samples']} early"
         )
+    yield from page_control.render(report["page"])
     yield ""
     yield from verdict_lines(report["verdict"])

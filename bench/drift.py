@@ -3,6 +3,7 @@
 Every stream is asked for the style of one held-out song and left alone. Its Fréchet distance to
 other held-out songs is measured in the first 44 s of each minute that is looked at, beside the
 anchors of the same size: those held-out songs themselves, and their copies by the autoencoder.
+Streams are played in step, some in each of --jobs processes.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
+from multiprocessing import get_context
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from bench import machine
 from bench.asks import Wish
@@ -27,14 +31,10 @@ from bench.material import Excerpt, held_out
 from bench.playing import Player
 from bench.report import plain, to_json
 from bench.spectra import Array
-from bench.steering import Steerer
+from bench.streams import STRETCH_S, Asked, Minutes, Streams
 from bench.verdict import Check
-from engine.bundle import Bundle
-from engine.controls import Controls
-from engine.generator import Generator
+from engine.errors import UsageError
 
-STRETCH_S = 44.0
-MINUTE_S = 60.0
 ANCHOR, COPY = "held-out", "autoencoder"
 LOOKS = 6
 GOALS = {"distance": 2.0, "drift": 0.2}
@@ -46,26 +46,27 @@ def looked_at(minutes: int) -> list[int]:
     return sorted({round(place) for place in np.geomspace(1, minutes, min(LOOKS, minutes))})
 
 
-class Streams:
-    """Prompted streams of one bundle, heard minute by minute; only their features are kept."""
+def heard_of(options: argparse.Namespace, asked: Sequence[Asked]) -> list[Minutes]:
+    """What some of the streams were like; in a process of its own where there are several."""
+    bundle, backend = opened(options, prompting=True)
+    until_s = monotonic() + 60 * options.within
+    return Streams(bundle, backend, asked).hear(looked_at(options.minutes), until_s)
 
-    def __init__(self, bundle: Bundle, steerer: Steerer, minutes: list[int]) -> None:
-        self._steerer = steerer
-        self._bundle = bundle
-        self._minutes = minutes
 
-    def hear(self, wish: Wish, seed: int, generator: Generator, bar: tqdm) -> dict[int, Array]:
-        """Features [clips, 82] of each minute that is looked at."""
-        controls = Controls(self._bundle.manifest.controls)
-        self._steerer.ask(controls, wish)
-        rate_hz, found = self._steerer.rate_hz, {}
-        for minute in range(1, self._minutes[-1] + 1):
-            seconds = STRETCH_S if minute == self._minutes[-1] else MINUTE_S
-            audio = self._steerer.play(generator, controls, seconds)
-            if minute in self._minutes:
-                found[minute] = embed_all([audio[: round(STRETCH_S * rate_hz)]], rate_hz)[0]
-            bar.update()
-        return found
+def heard_by_all(options: argparse.Namespace, asked: Sequence[Asked]) -> list[Minutes]:
+    """All streams, dealt out to `--jobs` processes; only the minutes that all of them reached."""
+    jobs = min(options.jobs, len(asked))
+    if jobs == 1:
+        parts = [heard_of(options, asked)]
+    else:
+        shares = [asked[job::jobs] for job in range(jobs)]
+        with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+            parts = list(pool.map(heard_of, repeat(options), shares))
+    reached = set.intersection(*(set(heard) for part in parts for heard in part))
+    if not reached:
+        raise UsageError(f"not one minute was played within {options.within:g}: raise --within")
+    every = (parts[number % jobs][number // jobs] for number in range(len(asked)))
+    return [{minute: heard[minute] for minute in sorted(reached)} for heard in every]
 
 
 def growth(reference: Sequence[Array], first: Sequence[Array], last: Sequence[Array]) -> float:
@@ -83,7 +84,7 @@ def jackknife(reference: Sequence[Array], first: Sequence[Array], last: Sequence
 
 
 def measure(
-    reference: Sequence[Array], anchors: dict[str, list[Array]], heard: Sequence[dict[int, Array]]
+    reference: Sequence[Array], anchors: dict[str, list[Array]], heard: Sequence[Minutes]
 ) -> dict[str, Any]:
     """Distances of anchors and minutes, and the two figures that have a goal."""
     minutes = {f"minute {minute}": [each[minute] for each in heard] for minute in heard[0]}
@@ -135,6 +136,9 @@ def parser() -> argparse.ArgumentParser:
     shaped.add_argument("--split", choices=("valid", "all"), default="valid")
     shaped.add_argument("--streams", type=int, default=LEAST_SONGS)
     shaped.add_argument("--minutes", type=int, default=10, help="that each stream plays")
+    shaped.add_argument("--jobs", type=int, default=1, help="processes that share the streams (1)")
+    shaped.add_argument("--within", type=float, default=1e6, metavar="MINUTES",
+                        help="of the clock: what is not reached by then is left out")  # fmt: skip
     shaped.add_argument("--out", type=Path, default=Path("runs/drift"))
     return shaped
 
@@ -145,20 +149,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    if options.jobs < 1:
+        raise UsageError(f"--jobs is {options.jobs}, at least 1 is needed")
     bundle, backend = opened(options, prompting=True)
-    player, steerer = Player(bundle, backend), Steerer(bundle, backend)
-    rate_hz, minutes = player.rate_hz, looked_at(options.minutes)
-    material = held_out(options.data, options.split, options.streams, 0.0, STRETCH_S, rate_hz)
-    streams = Streams(bundle, steerer, minutes)
-    with tqdm(total=len(material.prompted) * minutes[-1], unit="min", disable=None) as bar:
-        heard = [
-            streams.hear(Wish(song.style), seed, Generator(bundle, backend, seed=seed), bar)
-            for seed, song in enumerate(material.prompted)
-        ]
+    player = Player(bundle, backend)
+    material = held_out(
+        options.data, options.split, options.streams, 0.0, STRETCH_S, player.rate_hz
+    )
+    asked = [Asked(seed, Wish(song.style)) for seed, song in enumerate(material.prompted)]
+    heard = heard_by_all(options, asked)
     anchors = {
         ANCHOR: _truths(material.prompted),
         COPY: [player.copy(song.truth) for song in material.prompted],
     }
+    rate_hz = player.rate_hz
     reference = embed_all(_truths(material.reference), rate_hz)
     report = plain({
         "benchmark": "drift",

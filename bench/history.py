@@ -23,6 +23,7 @@ def entry(report: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         "revision": report.get("revision"),
         "bundle": f"{bundle.get('name')} {str(bundle.get('hash'))[:12]}",
         "backend": report.get("backend"),
+        "load": report.get("load", 0),
         "processor": report.get("machine", {}).get("processor"),
         "cores": report.get("machine", {}).get("cores"),
         "passed": report.get("verdict", {}).get("passed"),

@@ -11,15 +11,15 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
-from time import perf_counter
+from time import monotonic
 from typing import Any
-
-from tqdm import tqdm
 
 from bench import listening, machine
 from bench.command import answered, bundle_options, opened
 from bench.frechet import CONTINUATION, HELD_OUT, SHUFFLED, Comparison
+from bench.listening import Sides
 from bench.markdown import Row, table
 from bench.material import HeldOut, held_out
 from bench.playing import Player
@@ -51,19 +51,22 @@ class Rung:
         )  # fmt: skip
 
 
-def measure(player: Player, material: HeldOut, steps: int, name: str, guidance: float) -> Rung:
+def measure(
+    player: Player, material: HeldOut, anchors: Sides, steps: int, name: str, guidance: float
+) -> Rung:
     """Continue every prompted song by one ladder."""
     songs, continued, wanted = material.prompted, [], {"steps": float(steps)}
     if guidance:
         wanted["guidance"] = guidance
-    began_s = perf_counter()
+    before_s = player.spent_s
     for seed, song in enumerate(songs):
         made = player.play(song.prompt, TRUTH_S, seed, None, wanted, SCHEDULES[name])
         continued.append(made)
-    spent_s = perf_counter() - began_s
-    truths = [song.truth for song in songs]
-    sides = listening.sides(material.reference, songs, continued, truths, player.rate_hz)
-    return Rung(steps, name, sides.comparison(), spent_s / (TRUTH_S * len(songs)))
+    factor = (player.spent_s - before_s) / (TRUTH_S * len(songs))
+    found = anchors.beside(continued, player.rate_hz).comparison()
+    line = f"{steps} steps, {name}: ratio {found.ratio:.3f} ± {found.ratio_error:.3f}"
+    print(f"{line}, real-time factor {factor:.3f}", file=sys.stderr, flush=True)
+    return Rung(steps, name, found, factor)
 
 
 def page(report: dict[str, Any], rungs: Sequence[Rung]) -> str:
@@ -91,6 +94,8 @@ def parser() -> argparse.ArgumentParser:
     shaped.add_argument("--schedules", nargs="+", choices=SCHEDULES, default=list(SCHEDULES))
     shaped.add_argument("--guidance", type=float, default=0.0, help="default: the bundle's")
     shaped.add_argument("--songs", type=int, default=24, help="a side")
+    shaped.add_argument("--within", type=float, default=1e6, metavar="MINUTES",
+                        help="of the clock: no ladder is begun after that")  # fmt: skip
     return shaped
 
 
@@ -105,11 +110,14 @@ def _report(options: argparse.Namespace) -> int:
     material = held_out(
         options.data, options.split, options.songs, PROMPT_S, TRUTH_S, player.rate_hz
     )
-    ladders = [(steps, name) for name in options.schedules for steps in options.steps]
-    rungs = [
-        measure(player, material, steps, name, options.guidance)
-        for steps, name in tqdm(ladders, unit="ladder", disable=None)
-    ]
+    until_s = monotonic() + 60 * options.within
+    anchors = listening.anchors(material.reference, material.prompted, player.rate_hz)
+    rungs: list[Rung] = []
+    for steps, name in product(options.steps, options.schedules):
+        if rungs and monotonic() > until_s:
+            print(f"{steps} steps, {name}: not run", file=sys.stderr, flush=True)
+            continue
+        rungs.append(measure(player, material, anchors, steps, name, options.guidance))
     report = {
         "benchmark": "ladders",
         "revision": machine.revision(),

@@ -2,10 +2,11 @@
 
 Four parts: ticks as fast as they go (stages, real-time factor, lateness against the intended
 time), first audio in fresh processes, the engine in real time with a sink as a sound device is one,
-and `perpetuo serve` in real time with a listener on loopback.
+and `perpetuo serve` in real time with a listener on loopback. --load keeps the machine busy
+beside all of it; --chunks 10000 --load 2 is how deadline misses under load are counted.
 
   perpetuo bench compare A B   two saved runs: is the second worse?
-  perpetuo bench control       from a control to its sound, by the stamps of the packets
+  perpetuo bench control       from a control to its sound: a native client, and the page
   perpetuo bench roofline      the tick beside what the machine can do
   perpetuo bench capacity      how many streams it plays at once
 """
@@ -30,6 +31,7 @@ from bench.binding import Cost, play_ring
 from bench.denormals import flushed
 from bench.latency_text import render
 from bench.live import measure_live
+from bench.load import busy, busy_with
 from bench.page import page
 from bench.report import plain, to_json, write_json, write_text
 from bench.sink import measure_sink
@@ -104,7 +106,10 @@ def parser() -> argparse.ArgumentParser:
     shaped = Parser(
         prog="perpetuo bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    shaped.add_argument("--seconds", type=positive_seconds, default=60.0, help="of music (60)")
+    length = shaped.add_mutually_exclusive_group()
+    length.add_argument("--seconds", type=positive_seconds, default=60.0, help="of music (60)")
+    length.add_argument("--chunks", type=int, help="instead: so many ticks, as if --offline")
+    shaped.add_argument("--load", type=int, default=0, help="busy processes beside it (0)")
     shaped.add_argument("--json", action="store_true", help="one JSON object as the last line")
     shaped.add_argument("--save", type=Path, metavar="FILE", help="the report as JSON")
     shaped.add_argument("--html", type=Path, metavar="FILE", help="the report as a page")
@@ -131,15 +136,29 @@ def positive_seconds(text: str) -> float:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """The whole report as plain values."""
-    if options.threads < 1:
-        raise UsageError(f"--threads is {options.threads}, at least 1 is needed")
-    jitter_ms = machine.timer_jitter_ms()
+    """The whole report as plain values, and its verdict."""
+    for name, least in (("threads", 1), ("load", 0), ("chunks", 2)):
+        if (count := getattr(options, name)) is not None and count < least:
+            raise UsageError(f"--{name} is {count}, at least {least} is needed")
     subject = Subject.of(options)
+    if options.chunks is not None:
+        chunk_s = subject.bundle.manifest.chunk_s
+        options.seconds, options.offline = (options.chunks - 0.5) * chunk_s, True
+    with busy(options.load):
+        report = plain(_measured(subject, options))
+    found = latency_checks(report)
+    report["verdict"] = {"passed": passed(found), "checks": plain(found)}
+    return report  # type: ignore[no-any-return]
+
+
+def _measured(subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
+    jitter_ms = machine.timer_jitter_ms()
     clock, warm, ticks, memory = _tick(subject, options.seconds)
     ladder = subject.bundle.manifest.ladder
     report = {
         "benchmark": "latency",
+        "load": options.load,
+        "busy_with": busy_with() if options.load else None,
         **_identity(subject, clock),
         **_figures(ticks),
         "rings": [
@@ -157,9 +176,6 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         live = measure_live(subject.arguments(), live_s)
         report |= {"sink": sink, "live": live}
         report["deadline_misses"] += sink.deadline_misses + live.deadline_misses
-    report = plain(report)
-    found = latency_checks(report)
-    report["verdict"] = {"passed": passed(found), "checks": plain(found)}
     return report
 
 

@@ -33,6 +33,8 @@ def headline(report: Report) -> Iterator[str]:
         f"{report['chunks']} chunks of {report['chunk_s'] * 1e3:.0f} ms, "
         f"{ladder['steps']} steps, {ladder['depth']} in flight"
     )
+    if report.get("load"):
+        yield f"beside {report['load']} busy processes ({report['busy_with']})"
 
 
 def _ticks(report: Report) -> Iterator[str]:

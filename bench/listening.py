@@ -74,6 +74,10 @@ class Sides:
         """The ruler: mean and spread of the reference."""
         return Scale.of(np.concatenate(self.reference))
 
+    def beside(self, continued: Sequence[Array], rate_hz: int) -> Sides:
+        """These, and as one more side the music made."""
+        return Sides(self.reference, {**self.others, CONTINUATION: embed_all(continued, rate_hz)})
+
     def comparison(self) -> Comparison:
         """Fréchet distances and their ratio."""
         return compare_sides(self.reference, self.others)
@@ -96,19 +100,22 @@ def sides(
     rate_hz: int,
 ) -> Sides:
     """Embed the reference's truths, and for the prompted songs truth, music made, and anchors."""
+    found = anchors(reference, prompted, rate_hz)
+    noise = [white_noise(excerpt.truth, seed) for seed, excerpt in enumerate(prompted)]
+    more = {RECONSTRUCTION: copied, CONTINUATION: continued, NOISE: noise}
+    own = {name: embed_all(songs, rate_hz) for name, songs in more.items()}
+    order = (HELD_OUT, RECONSTRUCTION, CONTINUATION, SHUFFLED, NOISE)
+    others = {**found.others, **own}
+    return Sides(found.reference, {name: others[name] for name in order})
+
+
+def anchors(reference: Sequence[Excerpt], prompted: Sequence[Excerpt], rate_hz: int) -> Sides:
+    """The truths alone and in shuffled pieces: several bundles or settings are measured by one."""
     truths = [excerpt.truth for excerpt in prompted]
     mixed = [shuffled(truth, rate_hz, seed) for seed, truth in enumerate(truths)]
-    noise = [white_noise(truth, seed) for seed, truth in enumerate(truths)]
-    audio = {
-        HELD_OUT: truths,
-        RECONSTRUCTION: copied,
-        CONTINUATION: continued,
-        SHUFFLED: mixed,
-        NOISE: noise,
-    }
     return Sides(
         embed_all([excerpt.truth for excerpt in reference], rate_hz),
-        {name: embed_all(songs, rate_hz) for name, songs in audio.items()},
+        {HELD_OUT: embed_all(truths, rate_hz), SHUFFLED: embed_all(mixed, rate_hz)},
     )
 
 

@@ -85,20 +85,22 @@ def _count(onnx: Any, model: Any, feeds: Mapping[str, Array]) -> Count:
     values.update(weights)
     fixed = set(weights)
     operations: Counter[str] = Counter()
-    between, used = 0.0, {}
+    between, held, used = 0.0, 0.0, {}
     outputs = {output.name for output in graph.output}
     for node in graph.node:
         names = [name for name in node.input if name]
         if all(name in fixed for name in names) and node.op_type != "Scan":
             fixed.update(node.output)
             continue
-        inner = _scan(onnx, model, node, values) if node.op_type == "Scan" else None
+        inner = _scan(onnx, model, node, values, fixed) if node.op_type == "Scan" else None
         operations.update(inner.operations if inner else {node.op_type: _of(node, values)})
         between += inner.between_bytes if inner else _between(node, values, fixed, outputs)
         used.update(_weights(node, names, values, fixed))
+        held += inner.weight_bytes if inner else 0.0
     in_out = sum(array.nbytes for array in feeds.values())
     in_out += sum(values[name].nbytes for name in outputs)
-    return Count({k: n for k, n in operations.items() if n}, sum(used.values()), in_out, between)
+    weight_bytes = held + sum(used.values())
+    return Count({k: n for k, n in operations.items() if n}, weight_bytes, in_out, between)
 
 
 def _values(onnx: Any, model: Any, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -121,8 +123,8 @@ def _values(onnx: Any, model: Any, feeds: Mapping[str, Array]) -> dict[str, Arra
     return {**feeds, **found}
 
 
-def _scan(onnx: Any, model: Any, node: Any, values: Mapping[str, Array]) -> Count:
-    """The body of a Scan along leading axes, as often as it runs."""
+def _scan(onnx: Any, model: Any, node: Any, values: Mapping[str, Array], fixed: set[str]) -> Count:
+    """The body of a Scan along leading axes, as often as it runs; its weights are read once."""
     given = {attribute.name: attribute for attribute in node.attribute}
     body, scanned = given["body"].g, given["num_scan_inputs"].i
     if any(any(given[name].ints) for name in given if name.endswith("axes")):
@@ -132,9 +134,25 @@ def _scan(onnx: Any, model: Any, node: Any, values: Mapping[str, Array]) -> Coun
     feeds = {at.name: np.ascontiguousarray(x) for at, x in zip(body.input, entering, strict=True)}
     alone = onnx.helper.make_model(body, opset_imports=model.opset_import)
     alone.ir_version = model.ir_version
+    for name in _from_outside(body):
+        if name in fixed:
+            alone.graph.initializer.append(onnx.numpy_helper.from_array(values[name], name))
+        else:
+            feeds[name] = np.ascontiguousarray(values[name])
+            kind = onnx.helper.np_dtype_to_tensor_dtype(feeds[name].dtype)
+            shape = feeds[name].shape
+            alone.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, shape))
     once, trips = _count(onnx, alone, feeds), values[rows[0]].shape[0]
     operations = {name: trips * n for name, n in once.operations.items()}
-    return Count(operations, 0.0, 0.0, trips * (once.between_bytes + once.in_out_bytes))
+    between = trips * (once.between_bytes + once.in_out_bytes)
+    return Count(operations, once.weight_bytes, 0.0, between)
+
+
+def _from_outside(body: Any) -> list[str]:
+    """Values that a body reads of the graph around it; bodies inside of it have none."""
+    own = {tensor.name for tensor in (*body.input, *body.initializer)}
+    own.update(name for node in body.node for name in node.output)
+    return sorted({name for node in body.node for name in node.input if name} - own)
 
 
 def _of(node: Any, values: Mapping[str, Array]) -> float:

@@ -7,6 +7,7 @@ of bundles of different formats stand beside each other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +58,13 @@ class Player:
         self._format = Format(bundle)
         self.rate_hz = self._format.rate_hz
         self.chunk_samples = round(bundle.manifest.chunk_s * self.rate_hz)
+        self.spent_s = 0.0
+        """In ticks so far, of all streams."""
+
+    @staticmethod
+    def rate_of(bundle: Bundle) -> int:
+        """At which it is measured."""
+        return Format(bundle).rate_hz
 
     def play(
         self,
@@ -79,7 +87,9 @@ class Player:
         controls = asked.snapshot()
         blocks: list[npt.NDArray[np.float32]] = []
         while (left := seconds - len(blocks) * generator.chunk_s) > 0:
+            began_s = perf_counter()
             blocks.append(generator.tick(controls).audio)
+            self.spent_s += perf_counter() - began_s
             if progress is not None:
                 progress(min(generator.chunk_s, left))
         return self._format.measured(np.concatenate(blocks))[: round(seconds * self.rate_hz)]

@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +25,7 @@ from bench import machine
 from bench.command import answered
 from bench.hearing import Hearing
 from bench.live import Serving, serving
+from bench.load import busy
 from bench.processes import own_memory_mb, tree, turns_s
 from bench.timing import Tail
 from engine.cli import Parser
@@ -36,6 +34,8 @@ PARTS = 12
 STUDENT_T = 2.228
 """97.5 % of Student's t with PARTS - 2 degrees of freedom."""
 
+SLOW = 0.5
+WORST = 5
 LOOK_S = 10.0
 ASK_S = 5.0
 PROMPT_S = 60.0
@@ -80,6 +80,8 @@ class Soak:
     ticks: int = 0
     tick_ms: list[float] = field(default_factory=list)
     """Of those that a state of the server's told, which are nearly all."""
+    slow: list[tuple[float, float, float]] = field(default_factory=list)
+    """Ticks of more than half a chunk: when, their ms, and the seconds since a prompt changed."""
     budget_ms: float = float("nan")
     at_s: list[float] = field(default_factory=list)
     memory_mb: list[dict[str, float]] = field(default_factory=list)
@@ -113,20 +115,6 @@ def slope(at_s: Sequence[float], values_mb: Sequence[float]) -> Slope:
     rest = medians - medians.mean() - steep * away
     error = np.sqrt((rest**2).sum() / (PARTS - 2) / (away**2).sum())
     return Slope(steep, float(STUDENT_T * error))
-
-
-@contextmanager
-def busy(processes: int, nice: int) -> Iterator[None]:
-    """So many processes that do nothing but work."""
-    loop = f"import os\nos.nice({nice})\nwhile True: pass"
-    command = [sys.executable, "-c", loop]
-    if stress := shutil.which("stress-ng"):
-        command = ["nice", "-n", str(nice), stress, "--cpu", "1", "--quiet"]
-    with ExitStack() as stack:
-        for _ in range(processes):
-            process = stack.enter_context(subprocess.Popen(command))
-            stack.callback(process.terminate)
-        yield
 
 
 def soak(server: Serving, run: Soak, warm_s: float) -> None:
@@ -169,16 +157,18 @@ def _attend(server: Serving, run: Soak, end_s: float) -> None:
             prompt = {"text": PROMPTS[turn % len(PROMPTS)], "weight": 1.0}
             server.feed.send(json.dumps({"type": "prompts", "prompts": [prompt]}))
         server.hear()
-        _note(run, server.states[-1])
+        _note(run, server.states[-1], now_s - start_s, now_s - prompt_s + PROMPT_S)
         server.states[1:-1] = []
 
 
-def _note(run: Soak, state: dict[str, Any]) -> None:
+def _note(run: Soak, state: dict[str, Any], at_s: float, prompted_s: float) -> None:
     run.ring_s = max(run.ring_s, state["fill_ms"] / 1e3)
     run.least_spare_ms = min(run.least_spare_ms, state["spare_ms"])
     run.budget_ms = state["budget_ms"]
     if run.tick_ms[-1:] != [state["tick_ms"]]:
         run.tick_ms.append(state["tick_ms"])
+        if state["tick_ms"] > SLOW * state["budget_ms"]:
+            run.slow.append((at_s, state["tick_ms"], prompted_s))
 
 
 def _look(server: Serving, run: Soak, at_s: float) -> None:
@@ -222,6 +212,10 @@ def report(run: Soak) -> list[str]:
         f"{run.restarts} restarts",
         f"ticks            {run.ticks}; p50 {tick.p50:.0f}  p99 {tick.p99:.0f}  "
         f"p99.9 {tick.p999:.0f}  max {tick.max:.0f} ms of {run.budget_ms:.0f}",
+    ]
+    lines += [
+        f"  slow           {ms:.0f} ms at {at_s:.0f} s, {since_s:.0f} s behind a prompt"
+        for at_s, ms, since_s in sorted(run.slow, key=lambda one: -one[1])[:WORST]
     ]
     lines.append(f"processor        {run.cpu_s:.0f} s, and {run.waited_s:.0f} s of waiting for it")
     if run.memory_mb:

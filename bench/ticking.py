@@ -11,6 +11,7 @@ import numpy as np
 from engine.controls import Controls
 from engine.generator import Generator
 from engine.session import Array, Backend, Session
+from engine.tidy import Tidy
 
 CONTROL_EVERY_TICKS = 5
 
@@ -96,7 +97,8 @@ def run_ticks(
     """Generate `seconds` of music from nothing, at least two blocks.
 
     Every few ticks an idea is set anew (to the value it has: the revision changes, the music does
-    not), and the ticks until its revision comes out are counted; 1 is the next block.
+    not), and the ticks until its revision comes out are counted; 1 is the next block. Garbage is
+    collected between the ticks, as it is while music plays.
     """
     ticks = Ticks(generator.chunk_s)
     idea = next((spec for spec in controls.specs.values() if spec.kind == "idea"), None)
@@ -104,15 +106,19 @@ def run_ticks(
     generator.prime(None)
     ticks.prime_s = perf_counter() - began_s
     waiting: tuple[int, int] | None = None
+    tidy = Tidy()
+    tidy.begin()
     for index in range(max(2, int(np.ceil(seconds / generator.chunk_s)))):
         if idea and waiting is None and index % CONTROL_EVERY_TICKS == 0:
             waiting = (controls.set(idea.name, controls.snapshot().values[idea.name]), index)
         revision = _tick(generator, clock, controls, ticks)
+        tidy.rest(generator.chunk_s - ticks.costs_s[-1])
         if waiting is not None and revision >= waiting[0]:
             ticks.control_delay_ticks.append(index - waiting[1] + 1)
             waiting = None
         if progress is not None:
             progress(generator.chunk_s)
+    tidy.end()
     return ticks
 
 

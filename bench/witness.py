@@ -12,7 +12,7 @@ from engine.controls import ControlSnapshot
 from engine.generator import Generator
 from engine.session import Array, Backend, Session
 
-STAGES = ("plan", "passes", "commit", "decode")
+STAGES = ("plan", "passes", "decode", "commit")
 """Those of a tick that run graphs, in the order in which they end."""
 
 Shapes = tuple[tuple[str, tuple[int, ...], str], ...]
@@ -81,9 +81,9 @@ def shapes_of(feeds: Mapping[str, Array]) -> Shapes:
 
 def stage_of(call: Call, began_s: float, stage_s: Mapping[str, float]) -> str:
     """Which stage of a tick that began at `began_s` a run belongs to, by when it started."""
-    if call.graph not in ("velocity", "decoder"):
+    if call.graph not in ("velocity", "descend", "decoder"):
         return "plan"
-    ends = np.cumsum([stage_s["plan"] + stage_s["passes"], stage_s["commit"]])
+    ends = np.cumsum([stage_s["plan"] + stage_s["passes"], stage_s["decode"]])
     return STAGES[1 + int(np.searchsorted(ends, call.began_s - began_s))]
 
 

@@ -19,6 +19,8 @@ from engine.session import Backend, Floats
 from engine.spec import ABSENT_CODE, PromptingSpec
 
 WISHED = ("bpm", "tonic", "scale", "density", "brightness")
+WORN_OUT = 20.0
+"""e-foldings behind which 1 + push is 1 in float32, for any push up to 10."""
 LONG_AGO = -(2**40)
 """A token so far back that nothing of a push is left."""
 
@@ -84,8 +86,10 @@ class Asked:
         self.lean = self._favour * np.float32(controls.value("guidance", 1.0))
 
     def leaning(self, first: int, count: int) -> Floats:
-        """float32[count, V]: what is added to the logits of the tokens from `first` on."""
+        """float32[count | 1, V]: what is added to the logits of the tokens from `first` on."""
         sizes = self._prompting
+        if first - self.since > WORN_OUT * sizes.fade_s * self._rate_hz:
+            return self.lean[None]  # what is left of the push rounds to nothing
         elapsed_s = np.maximum(np.arange(first, first + count) - self.since, 0) / self._rate_hz
         strength = pushed(elapsed_s, sizes.push, sizes.fade_s).astype(np.float32)
         lean: Floats = strength[:, None] * self.lean

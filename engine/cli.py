@@ -213,9 +213,7 @@ def _serve(serve: argparse.ArgumentParser) -> None:
         "--batch", type=_batch, default=4, metavar="N",
         help="of --sessions, how many at most share a run of the network (4; 1: none)",
     )  # fmt: skip
-    watch.add_argument(
-        "--one-process", action="store_true", help="unwatched, as it is with --screen"
-    )
+    watch.add_argument("--one-process", action="store_true", help="unwatched: nothing is replaced")
 
 
 def _render(render: argparse.ArgumentParser) -> None:

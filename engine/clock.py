@@ -8,6 +8,7 @@ likelihood ratios (`model.evidence`); over ten seconds it adds up to a tempo, a 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ SHORTEST_S = 3.0
 
 _TEMPOS = BPM_CENTRES[0] * 2 ** (np.arange(161) / 80)
 """Tempos tried first, 0.9 % apart."""
+_TURNS = np.add.outer(np.arange(SIXTEENTHS), np.arange(SIXTEENTHS)) % SIXTEENTHS
+"""[place, turn]: where a place lies when the bar is turned so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def hear_beat(evidence: Floats, first: int, rate_hz: float) -> Clock | None:
     count = evidence.shape[0]
     if count < SHORTEST_S * rate_hz:
         return None
-    bpm, place, _ = _best(evidence, _TEMPOS, np.arange(SIXTEENTHS) + 0.5, rate_hz)
+    bpm, place = _roughly(evidence, rate_hz)
     near = bpm * 2 ** (np.arange(-5, 6) / 300)
     bpm, place, score = _best(evidence, near, place + np.arange(-4, 5) / 4, rate_hz)
     if score < BEAT_SURE * count:
@@ -87,16 +90,44 @@ def hear_beat(evidence: Floats, first: int, rate_hz: float) -> Clock | None:
     return Clock(bpm, (place - first * bpm / 60 * 4 / rate_hz) % SIXTEENTHS, rate_hz)
 
 
+def _roughly(evidence: Floats, rate_hz: float) -> tuple[float, float]:
+    """The likeliest of all tempos, and place of its first token's beginning, in half sixteenths.
+
+    A tempo sees one place of every token; what it sees there is told for all sixteen turns of the
+    bar at once, by adding up rows: a tenth of what looking every one of them up takes.
+    """
+    turned = evidence[:, _TURNS].reshape(-1, SIXTEENTHS)
+    rows = _rows(evidence.shape[0], rate_hz)
+    scores = turned.take(rows, axis=0).sum(0)  # [tempos, turns]
+    tempo, turn = divmod(int(scores.argmax()), SIXTEENTHS)
+    return float(_TEMPOS[tempo]), turn + 0.5
+
+
+@lru_cache(maxsize=4)
+def _rows(count: int, rate_hz: float) -> npt.NDArray[np.int64]:
+    """Token and place, as one number, that every tempo sees, [tokens, tempos]."""
+    at = np.arange(count)[:, None]
+    places = np.floor(_passed(_TEMPOS, at, rate_hz) + 0.5).astype(np.int64) % SIXTEENTHS
+    rows: npt.NDArray[np.int64] = at * SIXTEENTHS + places
+    return rows
+
+
 def _best(
     evidence: Floats, tempos: Places, shifts: Places, rate_hz: float
 ) -> tuple[float, float, float]:
     """The likeliest of these tempos, of these places at its first token's beginning; its score."""
     at = np.arange(evidence.shape[0])
-    passed = tempos[:, None] * (4 / 60 / rate_hz) * (at + 0.5)
+    passed = _passed(tempos[:, None], at, rate_hz)
     places = np.floor(passed[:, None] + shifts[:, None]).astype(np.int64) % SIXTEENTHS
     scores = evidence[at, places].sum(-1)  # [tempos, shifts]
     tempo, shift = np.unravel_index(int(scores.argmax()), scores.shape)
     return float(tempos[tempo]), float(shifts[shift]), float(scores[tempo, shift])
+
+
+def _passed(tempos: Places, at: npt.NDArray[np.int64], rate_hz: float) -> Places:
+    """Sixteenths from the first token's beginning to the middle of these, at these tempos."""
+    passed: Places = tempos * (4 / 60 / rate_hz) * (at + 0.5)
+    return passed
 
 
 def hear_key(evidence: Floats) -> tuple[int, int] | None:

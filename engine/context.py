@@ -4,8 +4,7 @@
 chunks in flight; what finished chunks leave behind is computed once, at the context angle, and
 kept in rings whose slot is chunk index modulo context.
 
-A pass may be taken in three steps, so that several streams share one run: `put` writes down what
-it is about, somebody runs what `put` gave, and `take` reads what was found.
+Passes are given up to whoever runs them (`engine.lockstep`), so that several streams share a run.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ from typing import Protocol
 
 import numpy as np
 
+from engine.angles import Table, step
 from engine.bundle import Bundle
-from engine.lockstep import Passable
+from engine.lockstep import Ticking
 from engine.session import Array, Backend, Floats
-from engine.slots import Run, Slots, nothing_asked
+from engine.slots import Descent, Run, Slots, nothing_asked
 from engine.window import Plan, Window
 
 
@@ -43,12 +43,8 @@ class Context(Protocol):
         """float32[n, frames, dim] of the n chunks in flight, oldest first; for one use."""
         ...
 
-    def put(self, window: Window) -> Passable:
-        """Write what the next pass is about; what is to be run for it."""
-        ...
-
-    def take(self, window: Window) -> Floats:
-        """What that run found, as `velocity` gives it."""
+    def descend(self, window: Window, table: Table, passes: int) -> Ticking[None]:
+        """Take so many passes: every chunk in flight goes down as many rungs of this table."""
         ...
 
     def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
@@ -86,19 +82,19 @@ class WindowContext:
         """Nothing is kept outside the window."""
 
     def velocity(self, window: Window) -> Floats:
-        """float32[n, frames, dim] of the n chunks in flight, oldest first."""
-        self.put(window).go([self.row])
-        return self.take(window)
-
-    def put(self, window: Window) -> WindowContext:
-        """Write the window down."""
+        """float32[n, frames, dim] of the n chunks in flight, oldest first; for one use."""
         self._latents[...] = window.latents
         self._angle[...] = window.angles[:, None]
-        return self
-
-    def take(self, window: Window) -> Floats:
-        """float32[n, frames, dim] of the n chunks in flight, oldest first."""
+        self._bound()
         return self._velocity[window.flying]
+
+    def descend(self, window: Window, table: Table, passes: int) -> Ticking[None]:
+        """Every chunk in flight goes down as many rungs of this table."""
+        for _ in range(passes):
+            self._latents[...] = window.latents
+            self._angle[...] = window.angles[:, None]
+            yield self, self.row
+            window.advance(self._velocity[window.flying], table)
 
     def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
         """Finished chunks are in the window already."""
@@ -126,7 +122,7 @@ class CachedContext:
         weakref.finalize(self, self._slots.give, self.row)
         self._filled = np.zeros(self.keep, np.float32)
         self._waiting = Waiting(self._slots)
-        self._told: tuple[Run, int, list[Plan]] | None = None
+        self._told: Told | None = None
         self.reset()
 
     def arrays(self) -> dict[str, Array]:
@@ -143,36 +139,35 @@ class CachedContext:
         self._told = None
 
     def velocity(self, window: Window) -> Floats:
-        """float32[n, frames, dim] of the n chunks in flight, oldest first."""
-        self.put(window).go([self.row])
-        return self.take(window)
+        """float32[n, frames, dim] of the n chunks in flight, oldest first; for one use."""
+        told = self._tell(window, window.flying)
+        told.latents[:] = window.latents[told.flying]
+        told.angle[:] = window.angles[told.flying]
+        told.run.go([self.row])
+        self._keep_waiting(told.run)
+        return told.guided()
 
-    def put(self, window: Window) -> Run:
-        """Write what the next pass is about; the run to be done for it."""
-        first = window.flying[0]
-        assert window.rung[first : window.count].all(), "chunks in flight stand together at the end"
-        index, plans = int(window.index[first]), window.plans[first:]
-        ahead, copies = self._waiting.count, 2 if guided(plans) else 1
-        run = self._slots.run_of(ahead + copies * len(plans))
-        if ahead or self._told != (run, index, plans):
-            self._tell(run, index, plans, copies)
-        self._told = run, index, plans
-        shape, row = (copies, len(plans)), self.row
-        flying = run.latents[row, ahead:].reshape(*shape, *run.latents.shape[2:])
-        flying[:] = window.latents[first : window.count]
-        run.angle[row, ahead:].reshape(shape)[:] = window.angles[first : window.count]
-        return run
-
-    def take(self, window: Window) -> Floats:
-        """What that run found, float32[n, frames, dim]; what waited is in the ring now."""
-        assert self._told is not None, "nothing was put"
-        run, _, plans = self._told
-        velocity: Floats = run.velocity[self.row, self._waiting.count :]
-        self._keep_waiting(run)
-        if velocity.shape[0] == len(plans):
-            return velocity
-        both = velocity.reshape(2, len(plans), *velocity.shape[1:])
-        return guide(both, [plan.guidance for plan in plans])
+    def descend(self, window: Window, table: Table, passes: int) -> Ticking[None]:
+        """Every chunk in flight goes down as many rungs of this table."""
+        flying = window.flying
+        ahead = window.ahead(flying, table, passes)
+        for taken in range(passes):
+            told, angles = self._tell(window, flying), ahead[taken:]
+            z = window.latents[told.flying]
+            told.latents[:] = z
+            descent = None if self._waiting.count else told.descent(passes - taken)
+            if descent is not None:
+                row = self.row - descent.start
+                descent.angles[row] = angles
+                yield descent, self.row
+                z[:] = descent.latents[row]
+                break
+            told.angle[:] = angles[0]
+            yield told.run, self.row
+            self._keep_waiting(told.run)
+            for chunk, velocity, omega in zip(z, told.guided(), angles[0] - angles[1], strict=True):
+                step(chunk, velocity, float(omega))
+        window.descended(flying, ahead)
 
     def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
         """Finished chunks float32[n, frames, dim] in a row; a single one waits for a pass."""
@@ -183,15 +178,16 @@ class CachedContext:
     def _commit(self, latents: Floats, first_index: int, plans: list[Plan]) -> None:
         if self._waiting.count:
             run = self._slots.run_of(1)
-            self._tell(run, 0, [], 1)
+            self._write(run, 0, [], 1)
             run.go([self.row])
             self._keep_waiting(run)
+        self._told = None
         if len(latents) == 1:
             self._waiting.note(latents[0], first_index, plans)
             return
         run = self._slots.new_run(len(latents), self.row, self.row + 1)
         run.latents[0], run.angle[0] = latents, self._angle
-        self._tell(run, first_index, plans, 1)
+        self._write(run, first_index, plans, 1)
         run.go([self.row])
         self._keep(run, [(first_index + k) % self.keep for k in range(len(latents))])
 
@@ -205,32 +201,73 @@ class CachedContext:
         self._filled[slots] = 1.0
         self._told = None
 
-    def _tell(self, run: Run, index: int, plans: list[Plan], copies: int) -> None:
+    def _tell(self, window: Window, rows: Sequence[int]) -> Told:
+        """The run of the next pass, told everything but latents and angles.
+
+        That stays as it is while the same chunks are in flight, and none has begun to wait.
+        """
+        told = self._told
+        if told is not None and told.window is window and told.changes == window.changes:
+            return told
+        first = rows[0]
+        flying = slice(first, window.count)
+        assert len(rows) == window.count - first, "chunks in flight stand together at the end"
+        plans = window.plans[flying]
+        ahead, copies = self._waiting.count, 2 if guided(plans) else 1
+        run = self._slots.run_of(ahead + copies * len(plans))
+        self._write(run, int(window.index[first]), plans, copies)
+        self._told = Told(window, flying, run, self.row, ahead, copies)
+        return self._told
+
+    def _write(self, run: Run, index: int, plans: list[Plan], copies: int) -> None:
         """Where the chunks of a run stand, what each looks back on, and what it was asked.
 
         The chunk that waits is in front; `plans` are those of the others, which follow in
         `copies`: the second has nothing asked. The oldest of them has this index.
         """
         waiting, row = self._waiting, self.row - run.start
-        ahead, count = waiting.count, run.chunks - waiting.count
-        count //= copies
-        place = index + np.arange(count)
+        ahead = waiting.count
+        count = (run.chunks - ahead) // copies
+        run.lay_out(row, ahead, copies)
         run.filled[row] = self._filled
-        run.sees[row] = 0.0
         for start in range(ahead, run.chunks, count or 1):
-            part = slice(start, start + count)
-            run.position[row, part] = place % self._slots.period
-            run.sees[row, part, part] = np.tri(count, dtype=np.float32)
-            run.before[row, part] = self.keep + start - 1 + np.arange(count)
+            for k in range(count):
+                run.position[row, start + k] = (index + k) % self._slots.period
             run.before[row, start] = self.keep if ahead else (index - 1) % self.keep
             run.ask(row, start, plans if start == ahead else [None] * count)
         if ahead:
             run.latents[row, 0], run.angle[row, 0] = waiting.latents, self._angle
             run.position[row, 0] = waiting.index % self._slots.period
             run.filled[row, 1:, waiting.index % self.keep] = 0.0  # its place in the ring
-            run.sees[row, :, 0] = 1.0
             run.before[row, 0] = (waiting.index - 1) % self.keep
             run.ask(row, 0, [waiting.plan])
+
+
+class Told:
+    """A run that was told of the chunks in flight, and where of it theirs is written and read.
+
+    `latents` and `angle` are [copies, n, …]; `flying` are their rows of the window.
+    """
+
+    def __init__(
+        self, window: Window, flying: slice, run: Run, row: int, ahead: int, copies: int
+    ) -> None:
+        self.window, self.changes, self.flying, self.run = window, window.changes, flying, run
+        shape, row = (copies, flying.stop - flying.start), row - run.start
+        parts = (run.latents[row, ahead:], run.angle[row, ahead:], run.velocity[row, ahead:])
+        self.latents, self.angle, self._velocity = (
+            part.reshape(*shape, *part.shape[1:]) for part in parts
+        )
+        self._guidance = [plan.guidance for plan in window.plans[flying]] if copies > 1 else []
+        self._alone: Floats = self._velocity[0]
+
+    def descent(self, passes: int) -> Descent | None:
+        """All of these passes in one run, where nothing has to be done between them."""
+        return None if self._guidance else self.run.descent(passes)
+
+    def guided(self) -> Floats:
+        """What the run found, float32[n, frames, dim]; for one use."""
+        return guide(self._velocity, self._guidance) if self._guidance else self._alone
 
 
 class Waiting:
@@ -276,7 +313,7 @@ class Waiting:
 
 def guided(plans: Sequence[Plan]) -> bool:
     """Does any of these lead away from what is not asked?"""
-    return any(plan.guidance != 1.0 for plan in plans)
+    return [plan.guidance for plan in plans].count(1.0) < len(plans)
 
 
 def guide(velocity: Floats, guidance: Sequence[float]) -> Floats:

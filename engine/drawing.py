@@ -1,6 +1,6 @@
-"""How a token is drawn: Gumbel noise, and the greatest of what logits, favour and noise add up to.
+"""Dice that fall the same for the same seed and place, and how a token is drawn with them.
 
-Pure.
+Gumbel noise, and the greatest of what logits, favour and noise add up to. Pure.
 """
 
 from __future__ import annotations
@@ -10,30 +10,50 @@ from numpy.random import Generator, Philox
 
 from engine.session import Floats
 
+
+class Dice:
+    """A counter-based generator (Philox) that is set to a key before it draws.
+
+    One that is made anew for every key asks the system for randomness it does not use. Not
+    thread-safe: one for each stream.
+    """
+
+    def __init__(self) -> None:
+        self._bits = Philox(key=np.zeros(2, np.uint64))
+        self._state = self._bits.state
+        self._generator = Generator(self._bits)
+
+    def at(self, seed: int, index: int, part: int = 0) -> Generator:
+        """At the beginning of what belongs to this seed and index, in one of 2⁶⁴ parts."""
+        state = self._state
+        state["state"]["key"][:] = seed % 2**64, index % 2**64
+        state["state"]["counter"][:] = 0, 0, 0, part
+        state["buffer_pos"], state["has_uint32"] = 4, 0
+        self._bits.state = state
+        return self._generator
+
+
 BLOCK_TOKENS = 8
 """Tokens whose noise is made at once."""
 _LEAST = np.float32(1e-30)
 
 
-def token_noise(seed: int, first: int, count: int, size: int) -> Floats:
+def token_noise(seed: int, first: int, count: int, size: int, dice: Dice | None = None) -> Floats:
     """Gumbel noise float32[count, size] of the tokens from `first` on.
 
     That of each token is a function of seed and token index alone. Another part of the generator's
     range than that of the chunks' noise.
     """
     whole = range(first // BLOCK_TOKENS, (first + count - 1) // BLOCK_TOKENS + 1)
-    blocks = np.concatenate([_block(seed, index, size) for index in whole])
+    dice = dice or Dice()
+    blocks = np.concatenate([_block(dice.at(seed, index, 1), size) for index in whole])
     start = first % BLOCK_TOKENS
     noise: Floats = blocks[start : start + count]
     return noise
 
 
-def _block(seed: int, index: int, size: int) -> Floats:
-    key = np.array([seed % 2**64, index % 2**64], np.uint64)
-    counter = np.array([0, 0, 0, 1], np.uint64)
-    drawn = Generator(Philox(key=key, counter=counter)).standard_exponential(
-        (BLOCK_TOKENS, size), np.float32
-    )
+def _block(dice: Generator, size: int) -> Floats:
+    drawn = dice.standard_exponential((BLOCK_TOKENS, size), np.float32)
     return -np.log(np.maximum(drawn, _LEAST))  # minus the log of an exponential is Gumbel's
 
 

@@ -8,6 +8,7 @@ tokens of a chunk when it enters; with what is asked then they stay its plan to 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -20,6 +21,7 @@ from engine.bundle import Bundle
 from engine.context import open_context
 from engine.controls import Controls, ControlSnapshot
 from engine.decoder import open_decoder
+from engine.drawing import Dice
 from engine.errors import BundleError, UsageError
 from engine.guard import round_off
 from engine.listener import Listener
@@ -92,6 +94,7 @@ class Generator:
         self._listener = Listener(bundle, backend, self.chunk_frames)
         self._planner = Planner(bundle, backend, seed) if manifest.prompting else None
         self._plan_s = 0.0
+        self._dice = Dice()
         self.prime(None)
 
     # ---- where the music starts -------------------------------------------------------------
@@ -194,18 +197,18 @@ class Generator:
         passed_s = perf_counter()
         latents = self._window.latents[row].copy()
         plan = self._window.plans[row]
-        if np.isfinite(latents).all():
-            self._context.commit(latents[None], self._trusted, [plan])
-        committed_s = perf_counter()
         audio = self._decoder.decode(latents)
         decoded_s = perf_counter()
         peak = round_off(audio)
+        if math.isfinite(peak):  # else the latents may not be looked back on
+            self._context.commit(latents[None], self._trusted, [plan])
+        committed_s = perf_counter()
         stage_s = {
             "plan": self._plan_s,
             "passes": passed_s - began_s - self._plan_s,
-            "commit": committed_s - passed_s,
-            "decode": decoded_s - committed_s,
-            "other": perf_counter() - decoded_s,
+            "decode": decoded_s - passed_s,
+            "commit": committed_s - decoded_s,
+            "other": perf_counter() - committed_s,
         }
         return Block(
             audio, self._trusted, self._trusted * self.chunk_samples,
@@ -242,7 +245,7 @@ class Generator:
         last = int(window.index[window.count - 1]) if window.count else self._trusted - 1
         index = max(last + 1, self._trusted)
         seed = self.seed + round(controls.value("seed", 0))
-        z = noise(seed, index, self.chunk_frames, self.bundle.manifest.latent.dim)
+        z = noise(seed, index, self.chunk_frames, self.bundle.manifest.latent.dim, self._dice)
         z *= controls.value("temperature", 1.0)
         plan = self._planned(controls)
         window.append(z, index, self._steps, float(self._table[0]), controls.revision, plan)
@@ -259,10 +262,9 @@ class Generator:
     def _descend(self) -> Ticking[int]:
         """T/J passes."""
         passes = self._steps // self.ladder.depth
-        for _ in range(passes):
-            yield self._context.put(self._window), self._context.row
-            self._window.advance(self._context.take(self._window), self._table)
-            self._rungs = self._window.rungs()
+        self._rungs = self._window.rungs()
+        yield from self._context.descend(self._window, self._table, passes)
+        self._rungs = self._window.rungs()
         return passes
 
     # ---- the past ---------------------------------------------------------------------------

@@ -110,6 +110,21 @@ def _check_cached(manifest: Manifest) -> None:
     for state in graph.states:
         _check_ring(state, graph.input("latents").shape[0], slots)
     _check_conditions(manifest, graph, {"latents", "angle", "position", "filled", "sees", "before"})
+    if "descend" in manifest.graphs:
+        _check_descend(graph, manifest.graphs["descend"])
+
+
+def _check_descend(velocity: GraphSpec, graph: GraphSpec) -> None:
+    """What the velocity network takes, with a row of angles for each chunk, and its rings."""
+    rings = tuple(TensorSpec(one.name, one.dtype, one.shape) for one in velocity.states)
+    angles = TensorSpec("angles", "float32", ("batch", "rungs", "chunks"))
+    wanted = {one.name: one for one in (*velocity.inputs, *rings, angles) if one.name != "angle"}
+    if {one.name: one for one in graph.inputs} != wanted or graph.states:
+        raise BundleError(
+            f"descend takes {sorted(one.name for one in graph.inputs)}, not what velocity takes: "
+            f"{sorted(wanted)}"
+        )
+    _expect("descend", graph.outputs, ("descended", velocity.input("latents").shape))
 
 
 def _check_ring(state: StateSpec, rows: int | str, slots: int) -> None:

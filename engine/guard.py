@@ -24,10 +24,13 @@ def round_off(audio: Floats) -> float:
     Samples under the knee stay as they are; the rest follow a tanh. The peak of audio that holds
     NaN is NaN.
     """
-    peak = float(np.abs(audio).max(initial=0.0))
+    if not audio.size:
+        return 0.0
+    peak = float(np.maximum(audio.max(), -audio.min()))  # of NaN and anything, NaN
     if peak > KNEE:
-        over = (np.abs(audio) - KNEE) / (1.0 - KNEE)
-        np.copyto(audio, np.sign(audio) * (KNEE + (1.0 - KNEE) * np.tanh(over)), where=over > 0)
+        loud = np.abs(audio) > KNEE
+        over = np.abs(audio[loud]) - KNEE
+        audio[loud] = np.copysign(KNEE + (1.0 - KNEE) * np.tanh(over / (1.0 - KNEE)), audio[loud])
     return peak
 
 

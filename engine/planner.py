@@ -17,13 +17,15 @@ from engine.bearings import Bearings
 from engine.bundle import Bundle
 from engine.clock import CLOCK_SIZE, clock_rows
 from engine.controls import ControlSnapshot
-from engine.drawing import token_noise
+from engine.drawing import Dice, token_noise
 from engine.session import Backend, Floats
 from engine.window import Plan, Tokens
 from engine.writer import Writer
 
 RUN_TOKENS = 8
 """Tokens written in one go, at most."""
+LISTEN_BACK_TOKENS = 250
+"""Of a stream that has no clock yet: ten seconds tell a tempo, or none."""
 
 
 class Planner:
@@ -41,6 +43,7 @@ class Planner:
         self.writer = Writer(bundle, backend)
         self._evidence = backend.session("evidence")
         self._prompt: Floats | None = None
+        self._dice = Dice()
         # More than the model sees, so that tokens of chunks given up leave enough behind.
         self._past: deque[int] = deque(maxlen=2 * prompting.language_context)
         self.prime(np.zeros(0, np.int64))
@@ -114,7 +117,7 @@ class Planner:
         if bpm is not None:
             self.bearings = self.bearings.paced(bpm, now, self._rate_hz)
         elif self.bearings.silent_at(now):
-            evidence = self._told(now - self.bearings.since)
+            evidence = self._told(min(now - self.bearings.since, LISTEN_BACK_TOKENS))
             self.bearings = self.bearings.heard(evidence, now, self._rate_hz)
 
     def _clocked(self, first: int, count: int) -> Floats:
@@ -129,7 +132,7 @@ class Planner:
     def _write(self, count: int, controls: ControlSnapshot) -> Tokens:
         """The next tokens, a run at a time."""
         seed, size = self.seed + round(controls.value("seed", 0)), self.prompting.vocabulary
-        noise = token_noise(seed, self._index + 1, count, size)
+        noise = token_noise(seed, self._index + 1, count, size, self._dice)
         noise *= np.float32(controls.value("focus", 1.0))
         tokens = self.writer.write(
             self._last, self._index, self._clocked(self._index, count),

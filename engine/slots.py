@@ -19,7 +19,7 @@ import numpy as np
 
 from engine.bundle import Bundle
 from engine.errors import RoomError, UsageError
-from engine.session import Array, Backend
+from engine.session import Array, Backend, Session
 from engine.spec import PromptingSpec, StateSpec
 from engine.window import Plan
 
@@ -40,6 +40,7 @@ class Slots:
         self.period = self.spec.position_period or 1
         self.rows = rows
         self.session = backend.session("velocity")
+        self.descend = backend.session("descend") if "descend" in manifest.graphs else None
         self.prompting = manifest.prompting
         self.chunk = (frames, manifest.latent.dim)
         self.at_once = self.ring  # finished chunks that one run takes
@@ -94,10 +95,29 @@ class Slots:
                 ring[slot, row] = left[chunk, row - run.start]
 
 
-class Run:
+class Spans:
+    """What runs rows that lie side by side at once, by calls that are bound once."""
+
+    def __init__(self) -> None:
+        self._calls: dict[tuple[int, int], Callable[[], None]] = {}
+
+    def go(self, rows: Sequence[int]) -> None:
+        """Run these rows, side by side ones at once."""
+        for span in spans(rows):
+            if span not in self._calls:
+                self._calls[span] = self._bind(*span)
+            self._calls[span]()
+
+    def _bind(self, first: int, last: int) -> Callable[[], None]:
+        """A call that runs the rows from `first` up to `last`."""
+        raise NotImplementedError
+
+
+class Run(Spans):
     """The arrays of runs of `chunks` chunks in rows `start` to `end`, and their bindings."""
 
     def __init__(self, slots: Slots, chunks: int, start: int, end: int) -> None:
+        super().__init__()
         self.chunks, self.start = chunks, start
         self._slots = slots
         shape, (frames, dim) = (end - start, chunks), slots.chunk
@@ -117,7 +137,25 @@ class Run:
         }
         states = slots.spec.states
         self.left_chunks = [by_chunk(self.left[one.next_name], one) for one in states]
-        self._calls: dict[tuple[int, int], Callable[[], None]] = {}
+        self._descents: dict[int, Descent] = {}
+        self._layouts: dict[int, tuple[int, int]] = {}
+
+    def lay_out(self, row: int, ahead: int, copies: int) -> None:
+        """Who sees whom: all see those `ahead`, and of the others those of their copy up to them.
+
+        What comes before the first of each copy, and before those ahead, is to be told anew.
+        """
+        if self._layouts.get(row) == (ahead, copies):
+            return
+        self._layouts[row] = (ahead, copies)
+        count = (self.chunks - ahead) // copies
+        slots = self.filled.shape[-1]
+        self.sees[row] = 0.0
+        self.sees[row, :, :ahead] = 1.0
+        for start in range(ahead, self.chunks, count or 1):
+            own = slice(start, start + count)
+            self.sees[row, own, own] = np.tri(count, dtype=np.float32)
+            self.before[row, own] = slots + start - 1 + np.arange(count)
 
     def ask(self, row: int, start: int, plans: Sequence[Plan | None]) -> None:
         """What is asked of the chunks from `start` on; None asks nothing."""
@@ -128,13 +166,6 @@ class Run:
             tokens[chunk] = self._absent if plan is None else plan.tokens
             brief[chunk] = 0.0 if plan is None else plan.brief
 
-    def go(self, rows: Sequence[int]) -> None:
-        """Run these rows, side by side ones at once."""
-        for span in spans(rows):
-            if span not in self._calls:
-                self._calls[span] = self._bind(*span)
-            self._calls[span]()
-
     @property
     def entering(self) -> dict[str, Array]:
         """What goes into the graph beside the states, by name."""
@@ -143,13 +174,44 @@ class Run:
             "filled": self.filled, "sees": self.sees, "before": self.before, **self.asked,
         }  # fmt: skip
 
-    def _bind(self, first: int, last: int) -> Callable[[], None]:
+    def descent(self, passes: int) -> Descent | None:
+        """So many passes in one run, made once; None where the bundle has no graph for that."""
+        if self._slots.descend is None:
+            return None
+        if passes not in self._descents:
+            self._descents[passes] = Descent(self, self._slots.descend, passes)
+        return self._descents[passes]
+
+    def fed(self, first: int, last: int) -> dict[str, Array]:
+        """What these rows feed the graph, by name."""
         own = slice(first - self.start, last - self.start)
         feeds = {name: array[own] for name, array in self.entering.items()}
-        feeds |= {name: array[first:last] for name, array in self._slots.states.items()}
+        return feeds | {name: array[first:last] for name, array in self._slots.states.items()}
+
+    def _bind(self, first: int, last: int) -> Callable[[], None]:
+        own, feeds = slice(first - self.start, last - self.start), self.fed(first, last)
         leaving = {"velocity": self.velocity, **self.left}
         out = {name: array[own] for name, array in leaving.items()}
         return self._slots.session.bind(feeds, out)
+
+
+class Descent(Spans):
+    """Several passes of a run in one, for chunks that stay in flight: angles in, latents out."""
+
+    def __init__(self, run: Run, session: Session, passes: int) -> None:
+        super().__init__()
+        rows, chunks = run.latents.shape[:2]
+        self.start = run.start
+        self.angles = np.zeros((rows, passes + 1, chunks), np.float32)
+        self.latents = np.zeros_like(run.latents)
+        self._run, self._session = run, session
+
+    def _bind(self, first: int, last: int) -> Callable[[], None]:
+        own, feeds = slice(first - self.start, last - self.start), self._run.fed(first, last)
+        del feeds["angle"]
+        return self._session.bind(
+            feeds | {"angles": self.angles[own]}, {"descended": self.latents[own]}
+        )
 
 
 def by_chunk(array: Array, state: StateSpec) -> Array:
@@ -160,6 +222,8 @@ def by_chunk(array: Array, state: StateSpec) -> Array:
 
 def spans(rows: Sequence[int]) -> list[tuple[int, int]]:
     """Rows in stretches [first, behind the last) that lie side by side."""
+    if len(rows) == 1:
+        return [(rows[0], rows[0] + 1)]
     found: list[tuple[int, int]] = []
     for row in sorted(rows):
         if found and found[-1][1] == row:

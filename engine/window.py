@@ -8,13 +8,14 @@ a staggered ladder, the whole window at once, or a hole between finished chunks 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from numpy.random import Generator, Philox
 
 from engine.angles import Table, step
+from engine.drawing import Dice
 from engine.session import Floats
 
 Rungs = tuple[tuple[int, float], ...]
@@ -34,20 +35,16 @@ UNPLANNED = Plan(np.zeros(0, np.int64), np.zeros(0, np.float32))
 """For networks without conditions."""
 
 
-def noise(seed: int, index: int, frames: int, dim: int) -> Floats:
-    """N(0, I) of one chunk, float32[frames, dim]: a function of seed and chunk index alone.
-
-    Counter-based (Philox), so no chunk depends on what was drawn before it.
-    """
-    key = np.array([seed % 2**64, index % 2**64], np.uint64)
-    generator = Generator(Philox(key=key))
-    return generator.standard_normal((frames, dim), np.float32)
+def noise(seed: int, index: int, frames: int, dim: int, dice: Dice | None = None) -> Floats:
+    """N(0, I) of one chunk, float32[frames, dim]: a function of seed and chunk index alone."""
+    return (dice or Dice()).at(seed, index).standard_normal((frames, dim), np.float32)
 
 
 class Window:
     """At most `capacity` chunks of `frames` × `dim`; the rows [:count] of every array are used.
 
-    `plans` has a plan for each of these rows.
+    `plans` has a plan for each of these rows. `changes` counts: as long as it stays, the same
+    chunks are in flight.
     """
 
     def __init__(self, capacity: int, frames: int, dim: int, context_angle: float) -> None:
@@ -60,6 +57,7 @@ class Window:
         self.index = np.zeros(capacity, np.int64)
         self.revision = np.zeros(capacity, np.int64)
         self.plans: list[Plan] = []
+        self.changes = 0
 
     @property
     def flying(self) -> list[int]:
@@ -75,6 +73,7 @@ class Window:
         """Forget every chunk."""
         self.count = 0
         self.plans.clear()
+        self.changes += 1
 
     def append(
         self, latents: Floats, index: int, rung: int, angle: float, revision: int,
@@ -89,6 +88,7 @@ class Window:
         self.plans.append(plan)
         self._stand(row, rung, angle)
         self.count += 1
+        self.changes += 1
 
     def drop(self, rows: int = 1) -> None:
         """The oldest chunks leave; the others move up."""
@@ -97,6 +97,7 @@ class Window:
             array[:kept] = array[rows : self.count]
         del self.plans[:rows]
         self.count = kept
+        self.changes += 1
 
     def relabel(self, steps: int, new_steps: int) -> None:
         """Chunks in flight on a ladder of `steps` go on, on one of `new_steps`.
@@ -112,11 +113,29 @@ class Window:
 
         velocity float32[n, frames, dim] of the chunks in flight, oldest first; it is used up.
         """
-        for row, own in zip(self.flying, velocity, strict=True):
-            rung = int(self.rung[row]) - 1
-            target = float(table[len(table) - 1 - rung])
-            step(self.latents[row], own, float(self.angles[row]) - target)
-            self._stand(row, rung, target)
+        rows = self.flying
+        ahead = self.ahead(rows, table, 1)
+        for row, own, (angle, target) in zip(rows, velocity, ahead.T, strict=True):
+            step(self.latents[row], own, angle - target)
+        self.descended(rows, ahead)
+
+    def ahead(self, rows: Sequence[int], table: Table, passes: int) -> Table:
+        """What chunks in flight stand at now and after each of so many passes.
+
+        float64[passes + 1, n]
+        """
+        last = len(table) - 1
+        return np.array(
+            [[self.angles[row], *table[last - rung + 1 : last - rung + 1 + passes]]
+             for row, rung in zip(rows, self.rung[rows].tolist(), strict=True)]
+        ).T  # fmt: skip
+
+    def descended(self, rows: Sequence[int], ahead: Table) -> None:
+        """Chunks in flight have taken the passes that `ahead` told of."""
+        for row, angle in zip(rows, ahead[-1].tolist(), strict=True):
+            rung = int(self.rung[row]) - (len(ahead) - 1)
+            self._stand(row, rung, angle)
+            self.changes += rung == 0
 
     def rungs(self) -> Rungs:
         """(chunk index, angle) of every chunk, oldest first."""

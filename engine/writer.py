@@ -7,6 +7,8 @@ where a bundle has none, or only the likeliest may be chosen, `language` goes to
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from engine.asked import Asked
@@ -36,6 +38,7 @@ class Writer:
         self.states: dict[str, Array] = {
             spec.name: np.zeros(spec.resolve({}), spec.dtype) for spec in self.specs
         }
+        self._rings = self.by_token(self.states)
         self.filled = np.zeros((1, self.context), np.float32)
         self._position = np.zeros(1, np.int64)
         self._brief = np.zeros((1, prompting.brief_size), np.float32)
@@ -58,14 +61,16 @@ class Writer:
             self._position[0] = (first + start) % self._period
             feeds = self.feeds | {"filled": self.filled, "tokens": part[None],
                                   "clock": clock[None, start : start + SLICE_TOKENS]}  # fmt: skip
-            self._keep(self.session.run(feeds), first + start, part.shape[0])
+            left = self.by_token(self.session.run(feeds), left=True)
+            self._keep(left, first + start, part.shape[0])
 
     def write(
         self, last: int, first: int, clock: Floats, lean: Floats, noise: Floats, top_k: int
     ) -> Tokens:
         """The tokens int64[n] behind the last one, whose index is `first`.
 
-        clock [n, K] and lean, noise [n, V] are theirs. BundleError for logits that are not finite.
+        clock [n, K], noise [n, V] and lean [n | 1, V] are theirs. BundleError for logits that
+        are not finite.
         """
         if self._write is None or top_k < self.vocabulary:
             return self.write_by_steps(last, first, clock, lean, noise, top_k)
@@ -78,7 +83,8 @@ class Writer:
         np.add(lean, noise, out=run.favour[0])
         run.look_back(self.filled, first)
         run.go()
-        self._keep(self._sound(run.out), first, count)
+        sound(run.out["logits"])
+        self._keep(run.left, first, count)
         tokens: Tokens = run.out["tokens"][0].copy()
         return tokens
 
@@ -87,11 +93,13 @@ class Writer:
     ) -> Tokens:
         """The same, token by token."""
         step, tokens = self._step, []
+        lean = np.broadcast_to(lean, noise.shape)
         for k in range(clock.shape[0]):
             self._position[0] = (first + k) % self._period
             step.token[0, 0], step.clock[0, 0] = last, clock[k]
             step.go()
-            self._keep(self._sound(step.out), first + k, 1)
+            sound(step.out["logits"])
+            self._keep(step.left, first + k, 1)
             last = choose(step.out["logits"][0, 0], lean[k], noise[k], top_k)
             tokens.append(last)
         return np.array(tokens, np.int64)
@@ -108,22 +116,31 @@ class Writer:
         shape[spec.ring_axis or 0] = count
         return np.zeros(shape, spec.dtype)
 
-    def _keep(self, out: dict[str, Array], first: int, count: int) -> None:
+    def by_token(self, arrays: dict[str, Array], left: bool = False) -> list[Array]:
+        """The states among these, or what is left for them, with the axis of tokens in front."""
+        return [
+            np.moveaxis(arrays[spec.next_name if left else spec.name], spec.ring_axis or 0, 0)
+            for spec in self.specs
+        ]
+
+    def _keep(self, left: list[Array], first: int, count: int) -> None:
         """Into the rings, what tokens from the index `first` on leave behind."""
         slot = first % self.context
         slots: slice | Tokens = slice(slot, slot + count)
         if slot + count > self.context:
             slots = np.arange(slot, slot + count) % self.context
-        for spec in self.specs:
-            axis = spec.ring_axis or 0
-            ring, new = self.states[spec.name], out[spec.next_name]
-            np.moveaxis(ring, axis, 0)[slots] = np.moveaxis(new, axis, 0)
+        for ring, new in zip(self._rings, left, strict=True):
+            ring[slots] = new
         self.filled[0, slots] = 1.0
 
-    def _sound(self, out: dict[str, Array]) -> dict[str, Array]:
-        if not np.isfinite(out["logits"]).all():
-            raise BundleError("language: its logits are not finite; the bundle is damaged")
-        return out
+
+def sound(logits: Floats) -> None:
+    """BundleError where they are not finite, float32[1, n, V].
+
+    One is asked for all: every product mixes what is not finite into everything behind it.
+    """
+    if not math.isfinite(logits[0, -1, 0]):
+        raise BundleError("language: its logits are not finite; the bundle is damaged")
 
 
 class Run:
@@ -144,6 +161,7 @@ class Run:
             "logits": np.zeros_like(self.favour), "tokens": np.zeros((1, count), np.int64)
         }  # fmt: skip
         self.out |= {spec.next_name: writer.leaving(spec, count) for spec in writer.specs}
+        self.left = writer.by_token(self.out, left=True)
         self.go = writer._write.bind(feeds, self.out)
 
     def look_back(self, filled: Floats, first: int) -> None:
@@ -164,4 +182,5 @@ class Step:
         }  # fmt: skip
         self.out: dict[str, Array] = {"logits": np.zeros((1, 1, writer.vocabulary), np.float32)}
         self.out |= {spec.next_name: writer.leaving(spec, 1) for spec in writer.specs}
+        self.left = writer.by_token(self.out, left=True)
         self.go = writer.session.bind(feeds, self.out)

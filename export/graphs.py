@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from typing import Any
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from engine.spec import GraphSpec, Shape, StateSpec, TensorSpec
 from model.autoencoder import LiveAutoencoder
+from model.descent import descended
 from model.language import LanguageModel
 from model.layers import POSITION_PERIOD, SRULayer
 from model.presets import VelocityPreset
@@ -41,6 +42,7 @@ class Graph:
     position_period: int | None = None
     unit_samples: int = 1  # audio comes in whole multiples of so many samples
     ids: int = 8  # whole numbers that enter are smaller than this
+    unrolled: bool = False  # there is no other form: what goes step by step is unrolled
 
     @property
     def entering(self) -> tuple[TensorSpec, ...]:
@@ -117,6 +119,26 @@ class CachedDoor(nn.Module):
         return {"velocity": velocity, **next_states(after, self.initial, velocity.dtype)}
 
 
+class DescendDoor(nn.Module):
+    """Chunks in flight, several passes further."""
+
+    def __init__(self, velocity: VelocityNetwork) -> None:
+        super().__init__()
+        self.velocity = velocity
+        self.rings = velocity.initial_states()
+
+    def forward(self, feeds: Feeds) -> Feeds:
+        """Latents [B, chunks, frames, dim] and the rest -> the same, further down."""
+        return {
+            "descended": descended(
+                self.velocity, feeds["latents"], feeds["angles"], feeds["position"],
+                feeds["filled"], feeds["sees"], feeds["before"],
+                {name: feeds[name] for name in self.rings}, scan=True,
+                **{name: feeds[name] for name in self.velocity.preset.conditions},
+            )
+        }  # fmt: skip
+
+
 class WindowDoor(nn.Module):
     """The velocity of a whole window, as published."""
 
@@ -168,30 +190,64 @@ def _cached_graph(velocity: VelocityNetwork) -> Graph:
     """Any number of streams, each with any number of chunks in flight; rows know nothing of each
     other. `key_*` and `value_*` are rings over the finished chunks.
     """
-    preset, door = velocity.preset, CachedDoor(velocity)
-    latents = ("batch", "chunks", preset.chunk_frames, preset.dim)
-    hops = preset.chunk_frames // velocity.half_frames
+    door = CachedDoor(velocity)
+    latents, *placed = _chunks(velocity)
     return Graph(
         "velocity",
         door,
-        (
-            TensorSpec("latents", "float32", latents),
-            TensorSpec("angle", "float32", ("batch", "chunks")),
-            TensorSpec("position", "int64", ("batch", "chunks")),
-            TensorSpec("filled", "float32", ("batch", "chunks", preset.context_chunks)),
-            TensorSpec("sees", "float32", ("batch", "chunks", "chunks")),
-            TensorSpec("before", "int64", ("batch", "chunks")),
-            *_conditions(
-                preset, ("batch", "chunks", preset.chunk_frames // preset.token_frames), latents
-            ),
-        ),
-        (TensorSpec("velocity", "float32", latents),),
+        (latents, TensorSpec("angle", "float32", ("batch", "chunks")), *placed),
+        (replace(latents, name="velocity"),),
         tuple(
             StateSpec(name, "float32", ("batch", *x.shape[1:]), ring_axis=ring_axis(name))
             for name, x in door.initial.items()
         ),
-        position_period=POSITION_PERIOD // gcd(POSITION_PERIOD, hops),
-        ids=preset.vocabulary + 1,
+        position_period=_period(velocity),
+        ids=velocity.preset.vocabulary + 1,
+    )
+
+
+def descend_graph(velocity: VelocityNetwork) -> Graph:
+    """Passes in a row for the same chunks in flight; the rings are read and not written."""
+    door = DescendDoor(velocity)
+    latents, *placed = _chunks(velocity)
+    return Graph(
+        "descend",
+        door,
+        (
+            latents,
+            TensorSpec("angles", "float32", ("batch", "rungs", "chunks")),
+            *placed,
+            *(
+                TensorSpec(name, "float32", ("batch", *x.shape[1:]))
+                for name, x in door.rings.items()
+            ),
+        ),
+        (replace(latents, name="descended"),),
+        position_period=_period(velocity),
+        ids=velocity.preset.vocabulary + 1,
+        unrolled=True,
+    )
+
+
+def _chunks(velocity: VelocityNetwork) -> tuple[TensorSpec, ...]:
+    """Latents of chunks, where they stand, what they look back on and what they are asked."""
+    preset = velocity.preset
+    latents = ("batch", "chunks", preset.chunk_frames, preset.dim)
+    return (
+        TensorSpec("latents", "float32", latents),
+        TensorSpec("position", "int64", ("batch", "chunks")),
+        TensorSpec("filled", "float32", ("batch", "chunks", preset.context_chunks)),
+        TensorSpec("sees", "float32", ("batch", "chunks", "chunks")),
+        TensorSpec("before", "int64", ("batch", "chunks")),
+        *_conditions(
+            preset, ("batch", "chunks", preset.chunk_frames // preset.token_frames), latents
+        ),
+    )
+
+
+def _period(velocity: VelocityNetwork) -> int:
+    return POSITION_PERIOD // gcd(
+        POSITION_PERIOD, velocity.preset.chunk_frames // velocity.half_frames
     )
 
 

@@ -10,7 +10,13 @@ import torch
 from torch import nn
 
 from engine.errors import UsageError
-from export.graphs import Graph, decoder_graph, encoder_graph, velocity_graph
+from export.graphs import (
+    Graph,
+    decoder_graph,
+    descend_graph,
+    encoder_graph,
+    velocity_graph,
+)
 from export.parity import in_torch
 from export.prompting import Prompting
 from export.rounding import refuse_unusable, round_to_half, round_to_int8
@@ -19,7 +25,7 @@ from model.autoencoder import LiveAutoencoder
 from model.presets import PRESETS, Preset
 from model.velocity import VelocityNetwork
 
-EVERY_PASS = ("decoder", "velocity")
+EVERY_PASS = ("decoder", "velocity", "descend")
 """What is heard in every tick, and keeps half precision; the rest is rounded to int8."""
 COMPARED_CHUNKS = 4
 
@@ -61,6 +67,8 @@ class Networks:
             decoder_graph(self.autoencoder),
             velocity_graph(self.velocity, self.context),
         ]
+        if self.context == "cached":
+            graphs.append(descend_graph(self.velocity))
         channels = self.autoencoder.preset.channels
         return graphs + (self.prompting.graphs(channels) if self.prompting else [])
 

@@ -18,7 +18,8 @@ from onnxscript import optimizer
 from export.graphs import Graph, recurrence
 
 OPSET = 20
-EXAMPLE_SIZES = {"batch": 2, "chunks": 3, "frames": 5, "tokens": 9, "words": 6, "n": 4}
+EXAMPLE_SIZES = {"batch": 2, "chunks": 3, "frames": 5, "tokens": 9, "words": 6, "n": 4,
+                 "rungs": 4}  # fmt: skip
 """Sizes of free axes while tracing: any but 0 and 1, which the tracer takes for constants."""
 
 
@@ -31,7 +32,11 @@ def to_onnx(graph: Graph, scan: bool) -> ir.Model:
         for tensor in graph.entering
     }
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with recurrence(graph.module, scan), torch.no_grad(), warnings.catch_warnings():
+    with (
+        recurrence(graph.module, scan and not graph.unrolled),
+        torch.no_grad(),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             graph.module.eval(), (), kwargs={"feeds": graph.example(sizes)}, dynamo=True,

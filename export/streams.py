@@ -34,6 +34,8 @@ def stream(graph: Graph, run: Run, chunks: int = CHUNKS) -> Array:
         return _stream_language(graph, run, chunks)
     if graph.name == "write":
         return _stream_write(graph, run, chunks)
+    if graph.name == "descend":
+        return _stream_descend(graph, run, chunks)
     if graph.states:
         return _stream_cached(graph, run, chunks)
     return _stream_plain(graph, run, chunks)
@@ -91,6 +93,23 @@ def _stream_cached(graph: Graph, run: Run, chunks: int) -> Array:
         if waiting:
             _commit(graph, states, after, index - 1)
         waiting = {name: x[:, :1] for name, x in flying.items()}
+    return np.concatenate(said)
+
+
+def _stream_descend(graph: Graph, run: Run, chunks: int) -> Array:
+    """Two rows of one to three chunks, which take two to five passes behind a past of noise."""
+    rng = np.random.default_rng(5)
+    said = []
+    for index in range(1, chunks + 1):
+        flying, passes = 1 + index % 3, 2 + index % 4
+        feeds = _noise(graph, rng, {"batch": 2, "chunks": flying, "rungs": passes + 1})
+        height = np.linspace(1.5, 0.3, flying)
+        feeds["angles"] = np.tile(np.linspace(height, height - 0.3, passes + 1), (2, 1, 1)).astype(
+            np.float32
+        )
+        places = _places(graph, index, chunks, flying)
+        places["sees"] = np.tril(np.ones((2, flying, flying), np.float32))
+        said.append(run(feeds | places)["descended"].ravel())
     return np.concatenate(said)
 
 

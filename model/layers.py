@@ -11,6 +11,9 @@ from torch.nn import functional as F
 Past = tuple[Tensor, Tensor]
 """Keys and values."""
 
+Swing = tuple[Tensor, Tensor]
+"""What turns pairs of a head: [..., head_width] for what stays, and for what crosses over."""
+
 POSITION_PERIOD = 4096
 """Positions (half segments) after which the rotary angles repeat exactly."""
 
@@ -96,18 +99,22 @@ class SelfAttention(nn.Module):
         self.leave = nn.Linear(width, width, bias=False)
         self.register_buffer("turns", rotary_turns(width // heads), persistent=False)
 
+    def turning(self, positions: Tensor, dtype: torch.dtype) -> Swing:
+        """What queries and keys at these positions int64 [N] or [B, 1, 1, N] are turned by."""
+        return swinging(*rotary(positions, self.turns, dtype))
+
     def forward(
-        self, x: Tensor, positions: Tensor, mask: Tensor | None = None, past: Past | None = None
+        self, x: Tensor, turning: Swing, mask: Tensor | None = None, past: Past | None = None
     ) -> tuple[Tensor, Past]:
         """Attend along the axes of x between the first two and the last, as one sequence of N.
 
-        x [B, w, ..., width], positions int64 [N] or [B, 1, 1, N], mask added to the scores
-        [N, P + N] or [B, 1, 1, N, P + N], past: turned keys and values [B, w, heads, P,
-        head_width] each -> y like x, and this sequence's own turned keys and values.
+        x [B, w, ..., width], turning as `turning` gives it, mask added to the scores [N, P + N]
+        or [B, 1, 1, N, P + N], past: turned keys and values [B, w, heads, P, head_width] each
+        -> y like x, and this sequence's own turned keys and values.
         """
         qkv = self.project(x).reshape(*x.shape[:2], -1, 3 * self.heads, self.turns.shape[0] * 2)
         qk, values = qkv.transpose(2, 3).split([2 * self.heads, self.heads], dim=2)
-        queries, keys = turned(qk, positions, self.turns).chunk(2, dim=2)
+        queries, keys = swing(qk, turning).chunk(2, dim=2)
         if past is None:
             q, k, v = (part.flatten(0, 1) for part in (queries, keys, values))
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).reshape(values.shape)
@@ -116,16 +123,15 @@ class SelfAttention(nn.Module):
         return self.leave(y.transpose(2, 3).reshape(x.shape)), (keys, values)
 
 
-def turned(x: Tensor, positions: Tensor, turns: Tensor) -> Tensor:
-    """x [..., heads, N, head_width] turned by positions int64 [N] or [..., 1, N]."""
-    cos, sin = rotary(positions, turns, x.dtype)
-    return swing(x, cos, sin)
+def swinging(cos: Tensor, sin: Tensor) -> Swing:
+    """cos, sin [..., n] of the angles that pairs are turned by, as `swing` takes them."""
+    return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
 
-def swing(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Pairs (x_i, x_{i + n}) of the last axis, 2n long, turned; cos, sin [..., n] fit x."""
+def swing(x: Tensor, by: Swing) -> Tensor:
+    """Pairs (x_i, x_{i + n}) of the last axis, 2n long, turned."""
     a, b = x.chunk(2, dim=-1)
-    return x * torch.cat([cos, cos], -1) + torch.cat([b, a], -1) * torch.cat([-sin, sin], -1)
+    return x * by[0] + torch.cat([b, a], -1) * by[1]
 
 
 def look_back(
@@ -159,22 +165,26 @@ class CrossAttention(nn.Module):
         slower = torch.arange(pairs, dtype=torch.float64) / max(pairs - 1, 1)
         self.register_buffer("pitch", (16.0**-slower).float(), persistent=False)
 
-    def forward(self, x: Tensor, at: Tensor, tokens: Tensor, token_at: Tensor) -> Tensor:
-        """x [B, w, G, N, width] at times at [w, 1, 1, N]; tokens [B, G, n, width] at token_at [n].
-
-        -> the shape of x. Times are in tokens, and small: they count from the start of the chunk.
-        """
+    def heard(self, tokens: Tensor, token_at: Tensor) -> Past:
+        """Turned keys, and values, of tokens [B, G, n, width] at times token_at [n]."""
         pairs = self.project(tokens).unflatten(-1, (2 * self.heads, -1)).transpose(-3, -2)
         keys, values = pairs.unsqueeze(1).chunk(2, dim=-3)
+        return swing(keys, self._turning(token_at, tokens.dtype)), values
+
+    def forward(self, x: Tensor, at: Tensor, heard: Past) -> Tensor:
+        """x [B, w, G, N, width] at times at [w, 1, 1, N], tokens as they are heard -> like x.
+
+        Times are in tokens, and small: they count from the start of the chunk.
+        """
         queries = self.query(x).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
-        queries = self._turned(queries, at) * queries.shape[-1] ** -0.5
-        weights = torch.softmax(queries @ self._turned(keys, token_at).transpose(-1, -2), dim=-1)
-        out: Tensor = self.leave((weights @ values).transpose(-3, -2).flatten(-2))
+        queries = swing(queries, self._turning(at, x.dtype)) * queries.shape[-1] ** -0.5
+        weights = torch.softmax(queries @ heard[0].transpose(-1, -2), dim=-1)
+        out: Tensor = self.leave((weights @ heard[1]).transpose(-3, -2).flatten(-2))
         return out
 
-    def _turned(self, x: Tensor, at: Tensor) -> Tensor:
-        angle = at.to(x.dtype)[..., None] * self.pitch.to(x.dtype)
-        return swing(x, torch.cos(angle), torch.sin(angle))
+    def _turning(self, at: Tensor, dtype: torch.dtype) -> Swing:
+        angle = at.to(dtype)[..., None] * self.pitch.to(dtype)
+        return swinging(torch.cos(angle), torch.sin(angle))
 
 
 def recurrence(forget: Tensor, entering: Tensor, dim: int = 0) -> Tensor:

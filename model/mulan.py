@@ -52,7 +52,8 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """x [B, n, width], mask [B, 1, 1, n] added to the scores -> [B, n, width]."""
         places = torch.arange(x.shape[1], device=x.device)
-        x = x + self.attention(self.norms[0](x)[:, None], places, mask)[0][:, 0]
+        turning = self.attention.turning(places, x.dtype)
+        x = x + self.attention(self.norms[0](x)[:, None], turning, mask)[0][:, 0]
         y: Tensor = x + self.feedforward(self.norms[1](x))
         return y
 

@@ -146,6 +146,7 @@ def train_adversarial(
         if run.step % 2:
             copy, audio = losses.middle_and_side(copy), losses.middle_and_side(audio)
         spectral = losses.live_spectral_loss(copy, audio, rate_hz, STFTS)
+        spectral = spectral + args.pitch * losses.pitch_loss(copy, audio, rate_hz)
         loss = (
             weights.spectral / 5 * spectral
             + weights.features / 5 * features

@@ -1,31 +1,20 @@
 """The dual-path velocity network (MeLoDy, arXiv 2305.15719, section 4), in both contexts.
 
-Latents are cut into half overlapping segments. Each block first attends across segments
-(after merging neighbouring columns), then runs a bidirectional SRU inside every segment, and
-is modulated by the noise angle. In *window* context the whole window is one sequence, as
-published. In *cached* context each chunk is segmented by itself, behind the last half segment
-of the chunk before it, and sees itself and earlier chunks only; what a finished chunk leaves
-for later ones (keys, values, its tail) is computed once and cached. Same blocks, same weights.
-
-Axes: B batch, K frames of a segment (or w columns of merged ones), G chunks, S segments of a
-chunk, D width. A whole window is G = 1. Frames stand before segments: so both paths read rows as
-they lie, the attention those of a column and the recurrence those of a frame.
+In *window* context the whole window is one sequence, as published. In *cached* context each chunk
+is segmented by itself, behind the last half segment of the chunk before it, and sees itself and
+earlier chunks only; what a finished chunk leaves for later ones (keys, values, its tail) is
+computed once and cached. Same blocks, same weights. The axes are those of `model.dual_path`.
 """
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
-from model.layers import (
-    CrossAttention,
-    FeedForward,
-    PaperMLP,
-    Past,
-    RMSNorm,
-    SelfAttention,
-    SRULayer,
-)
+from model.dual_path import Block, joined, overlap_add, segment
+from model.layers import PaperMLP, Past, RMSNorm, Swing
 from model.presets import CONTEXT_ANGLE, VelocityPreset
 
 States = dict[str, Tensor]
@@ -37,126 +26,6 @@ UNSEEN = -1e9
 def ring_axis(state: str) -> int:
     """Along which axis of a state of that name finished chunks lie."""
     return 1 if state == "tail" else 3
-
-
-def segment(x: Tensor) -> Tensor:
-    """Half segments [B, G, S+1, K/2, D] -> segments [B, K, G, S, D] that overlap by half."""
-    halves = x.permute(0, 3, 1, 2, 4)
-    return torch.cat([halves[:, :, :, :-1], halves[:, :, :, 1:]], dim=1)
-
-
-def overlap_add(x: Tensor) -> Tensor:
-    """Segments [B, K, G, S, D] -> half segments [B, K/2, G, S−1, D]: both that cover them, mean.
-
-    The outer half segments are padding, or the tail of the chunk before, and are dropped.
-    """
-    first, second = x.chunk(2, dim=1)
-    return 0.5 * (first[:, :, :, 1:] + second[:, :, :, :-1])
-
-
-def joined(x: Tensor) -> Tensor:
-    """Half segments [B, K/2, G, S, D] -> frames [B, G, S·K/2, D]."""
-    return x.permute(0, 2, 3, 1, 4).flatten(2, 3)
-
-
-class Across(nn.Module):
-    """RoFormer layer across segments: self-attention, cross-attention, gated feed-forward."""
-
-    def __init__(self, preset: VelocityPreset) -> None:
-        super().__init__()
-        self.preset = preset
-        width = preset.width
-        self.norm = RMSNorm(width)
-        self.attend = SelfAttention(width, preset.heads)
-        self.cross = None
-        if "tokens" in preset.conditions:
-            self.cross_norm = RMSNorm(width)
-            self.cross = CrossAttention(width, preset.heads)
-        self.feed_norm = RMSNorm(width)
-        self.feed = FeedForward(width, preset.feedforward)
-
-    def forward(
-        self, x: Tensor, positions: Tensor, mask: Tensor | None, past: Past | None,
-        tokens: Tensor | None,
-    ) -> tuple[Tensor, Past]:  # fmt: skip
-        """x [B, w, G, S, D] -> what it adds, same shape, and its own keys and values.
-
-        positions, mask, past and what is returned are those of `SelfAttention`, sequences of G·S;
-        tokens [B, G, n, D].
-        """
-        y, own = self.attend(self.norm(x), positions, mask, past)
-        y = x + y
-        if self.cross is not None and tokens is not None:
-            at, token_at = self.times(x.shape[1], x.shape[3], tokens.shape[2])
-            y = y + self.cross(self.cross_norm(y), at, tokens, token_at)
-        y = y + self.feed(self.feed_norm(y))
-        return y - x, own
-
-    def times(self, columns: int, count: int, tokens: int) -> tuple[Tensor, Tensor]:
-        """Where merged columns and tokens of a chunk stand, in tokens from its start.
-
-        [columns, 1, 1, count] and [tokens]. Segment s is centred on frame s·K/2, since the first
-        half segment lies before the chunk.
-        """
-        p = self.preset
-        column = ((torch.arange(columns) + 0.5) / columns - 0.5) * p.segment_frames
-        segment = torch.arange(count) * (p.segment_frames // 2)
-        frames = column[:, None, None, None] + segment
-        return frames / p.token_frames, torch.arange(tokens) + 0.5
-
-
-class Inside(nn.Module):
-    """Two bidirectional SRU layers inside each segment."""
-
-    def __init__(self, preset: VelocityPreset) -> None:
-        super().__init__()
-        both = 2 * preset.recurrent_width
-        self.norm = RMSNorm(preset.width)
-        self.layers = nn.ModuleList(
-            [SRULayer(preset.width, preset.recurrent_width),
-             SRULayer(both, preset.recurrent_width)]
-        )  # fmt: skip
-        self.leave = nn.Linear(both, preset.width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x [B, K, G, S, D] -> the same shape."""
-        y = self.norm(x)
-        for layer in self.layers:
-            y = layer(y)
-        out: Tensor = self.leave(y)
-        return out
-
-
-class Block(nn.Module):
-    """One dual-path block: across segments on merged columns, then inside segments, then FiLM.
-
-    The published block normalises after each sum (`norm="post"`); "pre" puts the norms in front
-    of the branches, which lets a small network start learning at once.
-    """
-
-    def __init__(self, preset: VelocityPreset, columns: int) -> None:
-        super().__init__()
-        self.columns = columns
-        self.across = Across(preset)
-        self.inside = Inside(preset)
-        self.film = nn.Linear(preset.width, 2 * preset.width)
-        nn.init.zeros_(self.film.weight)
-        nn.init.zeros_(self.film.bias)
-        post = preset.norm == "post"
-        self.after_across = RMSNorm(preset.width) if post else nn.Identity()
-        self.after_inside = RMSNorm(preset.width) if post else nn.Identity()
-
-    def forward(
-        self, x: Tensor, condition: Tensor, positions: Tensor, mask: Tensor | None,
-        past: Past | None, tokens: Tensor | None,
-    ) -> tuple[Tensor, Past]:  # fmt: skip
-        """x [B, K, G, S, D], condition [B, K|1, G, S|1, D] -> x, own keys and values."""
-        columns = x.unflatten(1, (self.columns, -1))
-        added, own = self.across(columns.mean(2), positions, mask, past, tokens)
-        x = self.after_across((columns + added.unsqueeze(2)).flatten(1, 2))
-        scale, shift = self.film(condition).chunk(2, dim=-1)
-        x = self.after_inside(x + self.inside(x) * (1 + scale) + shift)
-        return x, own
 
 
 class VelocityNetwork(nn.Module):
@@ -214,17 +83,17 @@ class VelocityNetwork(nn.Module):
         out: Tensor = self.embed(tokens)
         return out
 
-    def entered(self, latents: Tensor, tokens: Tensor | None, guide: Tensor | None) -> Tensor:
-        """Latents [B, G, frames, dim] -> hidden [B, G, frames, D], with what lies beside them.
+    def beside(self, tokens: Tensor | None, guide: Tensor | None, frames: int) -> Tensor | None:
+        """What lies beside the frames of chunks, [B, G, frames, D], or nothing.
 
         tokens [B, G, n, D] are laid over their frames; guide has the shape of the latents.
         """
-        x: Tensor = self.enter(latents)
+        x = None
         if tokens is not None:
-            over = tokens.repeat_interleave(self.preset.token_frames, dim=2)
-            x = x + over[:, :, : latents.shape[2]]
+            x = tokens.repeat_interleave(self.preset.token_frames, dim=2)[:, :, :frames]
         if "guide" in self.preset.conditions:
-            x = x + (self.guide_absent if guide is None else self.guide_enter(guide))
+            led = self.guide_absent if guide is None else self.guide_enter(guide)
+            x = led if x is None else x + led
         return x
 
     def conditioned(self, condition: Tensor, tokens: Tensor | None, brief: Tensor | None) -> Tensor:
@@ -235,14 +104,31 @@ class VelocityNetwork(nn.Module):
             condition = condition + self.brief_enter(brief)[:, None, :, None, :]
         return condition
 
+    def films(self, condition: Tensor) -> list[Tensor]:
+        """What each block makes of the condition [..., D]: [..., 2D]."""
+        return [block.film(condition) for block in self.stack()]
+
+    def heard(self, tokens: Tensor | None) -> list[Past | None]:
+        """What each block looks at of tokens [B, G, n, D]."""
+        return [block.across.heard(tokens) for block in self.stack()]
+
+    def turning(self, positions: Tensor, dtype: torch.dtype) -> Swing:
+        """What segments at these positions are turned by, in every block."""
+        return self.stack()[0].across.attend.turning(positions, dtype)
+
+    def stack(self) -> list[Block]:
+        """The blocks, in order."""
+        return [cast(Block, block) for block in self.blocks]
+
     def through(
-        self, x: Tensor, condition: Tensor, positions: Tensor, mask: Tensor | None,
-        pasts: list[Past] | None, tokens: Tensor | None,
+        self, x: Tensor, films: list[Tensor], turning: Swing, mask: Tensor | None,
+        pasts: list[Past] | None, heard: list[Past | None],
     ) -> tuple[Tensor, list[Past]]:  # fmt: skip
         """Segments [B, K, G, S, D] through all blocks -> velocity [B, G, frames, dim], caches."""
         owns = []
         for i, block in enumerate(self.blocks):
-            x, own = block(x, condition, positions, mask, pasts[i] if pasts else None, tokens)
+            past = pasts[i] if pasts else None
+            x, own = block(x, films[i], turning, mask, past, heard[i])
             owns.append(own)
         return joined(self.leave(self.norm(overlap_add(x)))), owns
 
@@ -265,8 +151,11 @@ class VelocityNetwork(nn.Module):
         emb = self.angle_condition(angle)
         tokens = tokens[:, None] if tokens is not None else None
         embedded = self.token_embeddings(tokens, batch, 1, length)
-        beside = None if guide is None else guide[:, None]
-        x = self.entered(latents[:, None], embedded, beside)[:, 0] + self.angle_enter(emb)
+        x = self.enter(latents)[:, None]
+        beside = self.beside(embedded, None if guide is None else guide[:, None], length)
+        if beside is not None:
+            x = x + beside
+        x = x[:, 0] + self.angle_enter(emb)
         fill = -length % self.half_frames
         pad = (0, 0, self.half_frames, self.half_frames + fill)
 
@@ -278,35 +167,38 @@ class VelocityNetwork(nn.Module):
         positions = torch.arange(segments.shape[3])
         asked = None if brief is None else brief[:, None]
         condition = self.conditioned(cut(emb), embedded, asked)
-        velocity, _ = self.through(segments, condition, positions, None, None, embedded)
+        velocity, _ = self.through(
+            segments, self.films(condition), self.turning(positions, latents.dtype), None, None,
+            self.heard(embedded),
+        )  # fmt: skip
         return velocity[:, 0, :length]
 
     # ---- cached context -------------------------------------------------------------------
 
-    def chunk_segments(
-        self,
-        latents: Tensor,
-        angle: Tensor,
-        tail: Tensor,
-        tail_angle: Tensor,
-        has_tail: Tensor,
-        tokens: Tensor | None,
-        guide: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Each chunk behind the tail of the chunk before it -> segments, FiLM condition.
+    def angles_entered(self, angle: Tensor, tail_angle: Tensor) -> tuple[Tensor, Tensor]:
+        """Of chunks at angle and their tails at tail_angle [..., G]: what is added to their frames,
+        the tail's first, [..., G, 2, D], and the FiLM condition [..., 1, G, 1, D].
+        """
+        both = self.angle_condition(torch.stack([tail_angle, angle], dim=-1))
+        return self.angle_enter(both), both[..., None, :, 1:2, :]
 
-        latents [B, G, C, dim], angle [B, G], tail [B, G, K/2, dim], tail_angle [B, G], has_tail
-        [B, G] (1, or 0 where nothing came before), tokens [B, G, n, D] -> [B, K, G, S, D],
-        [B, 1, G, 1, D].
+    def chunk_segments(
+        self, latents: Tensor, turned: Tensor, tail: Tensor, has_tail: Tensor,
+        beside: Tensor | None,
+    ) -> Tensor:  # fmt: skip
+        """Each chunk behind the tail of the chunk before it -> segments [B, K, G, S, D].
+
+        latents [B, G, C, dim], turned [B, G, 2, D] as `angles_entered` gives it, tail [B, G, K/2,
+        dim], has_tail [B, G] (1, or 0 where nothing came before), beside as `beside` gives it.
         """
         frames = latents.shape[2]
-        both = self.angle_condition(torch.stack([tail_angle, angle], dim=2))
-        turned = self.angle_enter(both).unsqueeze(3)
+        turned = turned.unsqueeze(3)
         before = (self.enter(tail) + turned[:, :, 0]) * has_tail[:, :, None, None]
-        x = self.entered(latents, tokens, guide) + turned[:, :, 1]
+        x = self.enter(latents) + turned[:, :, 1]
+        if beside is not None:
+            x = x + beside
         x = torch.cat([before, x, torch.zeros_like(before)], dim=2)
-        halves = x.unflatten(2, (frames // self.half_frames + 2, self.half_frames))
-        return segment(halves), both[:, None, :, 1:2]
+        return segment(x.unflatten(2, (frames // self.half_frames + 2, self.half_frames)))
 
     def cached_pass(
         self,
@@ -339,21 +231,26 @@ class VelocityNetwork(nn.Module):
         tail_angle = torch.cat([finished, angle], dim=1).gather(1, before)
         tail = tails.gather(1, before[:, :, None, None].expand(own.shape))
         has_tail = seen.gather(2, before[:, :, None])[:, :, 0]
-        x, condition = self.chunk_segments(
-            latents, angle, tail, tail_angle, has_tail, embedded, guide)  # fmt: skip
-        condition = self.conditioned(condition, embedded, brief)
-        pasts = [
-            (states[f"key_{i}"].flatten(3, 4), states[f"value_{i}"].flatten(3, 4))
-            for i in range(len(self.blocks))
-        ]
+        turned, condition = self.angles_entered(angle, tail_angle)
+        beside = self.beside(embedded, guide, frames)
+        x = self.chunk_segments(latents, turned, tail, has_tail, beside)
+        films = self.films(self.conditioned(condition, embedded, brief))
+        turning = self.turning(self.cached_positions(position), latents.dtype)
         velocity, owns = self.through(
-            x, condition, self.cached_positions(position), self.cached_mask(seen), pasts, embedded
+            x, films, turning, self.cached_mask(seen), self.pasts(states), self.heard(embedded)
         )
         after = {"tail": own}
         for i, (key, value) in enumerate(owns):
             after[f"key_{i}"] = key.unflatten(3, (groups, -1))
             after[f"value_{i}"] = value.unflatten(3, (groups, -1))
         return velocity, after
+
+    def pasts(self, states: States) -> list[Past]:
+        """The rings of every block as one sequence, keys and values [B, w, heads, ring·S, d]."""
+        return [
+            (states[f"key_{i}"].flatten(3, 4), states[f"value_{i}"].flatten(3, 4))
+            for i in range(len(self.blocks))
+        ]
 
     def cached_positions(self, position: Tensor) -> Tensor:
         """Indices of chunks int64 [B, n] -> positions of their segments [B, 1, 1, n·S]."""
@@ -407,11 +304,13 @@ class VelocityNetwork(nn.Module):
         before = tails.clamp(min=0)
         tail = latents[:, before, frames - self.half_frames :]
         has_tail = (tails >= 0).to(latents.dtype)[None, :].expand(latents.shape[0], -1)
-        x, condition = self.chunk_segments(
-            latents, angle, tail, angle[:, before], has_tail, embedded, guide)  # fmt: skip
-        condition = self.conditioned(condition, embedded, brief)
+        turned, condition = self.angles_entered(angle, angle[:, before])
+        beside = self.beside(embedded, guide, frames)
+        x = self.chunk_segments(latents, turned, tail, has_tail, beside)
+        films = self.films(self.conditioned(condition, embedded, brief))
         hops = frames // self.half_frames
         positions = (index[:, None] * hops + torch.arange(hops + 1)[None, :]).reshape(-1)
         seen = sources.repeat_interleave(hops + 1, 0).repeat_interleave(hops + 1, 1)
         mask = torch.where(seen, 0.0, UNSEEN).to(latents.dtype)
-        return self.through(x, condition, positions, mask, None, embedded)[0]
+        turning = self.turning(positions, latents.dtype)
+        return self.through(x, films, turning, mask, None, self.heard(embedded))[0]

@@ -29,7 +29,7 @@ ROOMS = {
     "watching": "live", "chromium": "live", "sound_server": "live", "icecasting": "live",
 }  # fmt: skip
 """Helpers whose tests share one worker: they want the same bundle, or a machine that keeps time."""
-HELPER = re.compile(rf"^(?:from|import) (?:tests\.)?({'|'.join(ROOMS)})\b", re.MULTILINE)
+HELPER = re.compile(rf"^(?:from|import) (?:tests\.|bench\.)?({'|'.join(ROOMS)})\b", re.MULTILINE)
 
 
 @cache

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
+from engine.backends.device import graphs_of  # noqa: E402
 from engine.backends.ort import OrtBackend  # noqa: E402
 from engine.backends.torch import TorchBackend, load_torch  # noqa: E402
 from engine.backends.torch.device import TorchDevice, out_of_memory  # noqa: E402
@@ -48,7 +49,7 @@ def asked(bundle: Bundle, graph: str) -> dict[str, np.ndarray]:
 def check_graphs(bundle: Bundle) -> None:
     """Every graph, run and bound, within the bound that exports are held to."""
     ours, theirs = TorchBackend(bundle, device="cpu"), OrtBackend(bundle)
-    for graph in bundle.manifest.graphs:
+    for graph in graphs_of(bundle):
         feeds = asked(bundle, graph)
         wanted = theirs.session(graph).run(feeds)
         found = ours.session(graph).run(feeds)

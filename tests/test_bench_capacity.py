@@ -51,7 +51,7 @@ def test_the_command_prints_the_tail_and_the_ratio(capsys: pytest.CaptureFixture
     assert report["used"] == pytest.approx(report["streams"] / report["ceiling"])
     assert {"p50", "p99", "p999", "max"} <= report["tries"][0]["late_ms"].keys()
     assert any("p99.9" in line for line in text)
-    assert any("must 6, aim 20" in line for line in text)
+    assert any("must 6, aim 20, MISSED" in line for line in text)
 
 
 @pytest.mark.parametrize("option", ["--workers 0", "--most 0", "--threads 0", "--seconds 0"])

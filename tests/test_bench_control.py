@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import latency
+from bench import chromium, latency
 from bench.control import render
 
 
@@ -45,6 +45,13 @@ def test_the_exit_code_is_the_verdict_and_the_text_says_it(run: tuple[int, Path]
     text = "\n".join(render(report))
     for words in ("control to sound", "promised sample", "control.idea.to_sound_s.p99"):
         assert words in text
+
+
+@pytest.mark.skipif(chromium.PROGRAM is None, reason="needs: apt install chromium")
+def test_the_page_of_the_same_server_is_measured_too(run: tuple[int, Path]) -> None:
+    idea = json.loads(run[1].read_text())["page"]["control"]["idea"]
+    assert idea["to_sound_s"]["count"] >= 1
+    assert idea["to_sound_s"]["p99"] > idea["to_packet_s"]["p50"] > 0.0
 
 
 def test_two_runs_compare(run: tuple[int, Path]) -> None:

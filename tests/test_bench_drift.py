@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from known_songs import write_known
 
-from bench import drift
+from bench import drift, streams
+from bench.asks import Wish
 from bench.drift import ANCHOR, growth, jackknife, looked_at, measure
+from bench.streams import Asked, Minutes
+from engine.errors import UsageError
 
 
 def cloud(offset: float, seed: int, songs: int = 5) -> list[np.ndarray]:
@@ -46,7 +52,8 @@ def test_figures_are_in_anchors_and_from_first_to_last() -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drift, "STRETCH_S", 8.0)
-    monkeypatch.setattr(drift, "MINUTE_S", 8.0)
+    monkeypatch.setattr(streams, "STRETCH_S", 8.0)
+    monkeypatch.setattr(streams, "MINUTE_S", 8.0)
 
 
 @pytest.mark.usefixtures("quick")
@@ -59,6 +66,37 @@ def test_the_report_of_the_stand_in(tmp_path: Path) -> None:
     assert found["distances"]["minute 1"] > 0.0
     page = (tmp_path / "drift.md").read_text()
     assert "Too few songs" in page and "minute 2" in page
+
+
+def test_streams_are_dealt_out_and_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        drift, "ProcessPoolExecutor", lambda jobs, context: ThreadPoolExecutor(jobs)
+    )
+    last = {0: 2, 1: 2, 2: 1}  # of the third, the second minute was not reached
+
+    def heard_of(options: argparse.Namespace, asked: Sequence[Asked]) -> list[Minutes]:
+        return [
+            {minute: np.full((1, 1), one.seed) for minute in range(1, last[one.seed] + 1)}
+            for one in asked
+        ]
+
+    monkeypatch.setattr(drift, "heard_of", heard_of)
+    options = argparse.Namespace(jobs=2, within=1.0)
+    heard = drift.heard_by_all(options, [Asked(seed, Wish()) for seed in range(3)])
+    assert [{k: int(v[0, 0]) for k, v in one.items()} for one in heard] == [{1: 0}, {1: 1}, {1: 2}]
+    last[0] = 0
+    with pytest.raises(UsageError, match="--within"):
+        drift.heard_by_all(options, [Asked(seed, Wish()) for seed in range(3)])
+
+
+@pytest.mark.parametrize("option", ["--jobs 0", "--within 0"])
+def test_options_that_make_no_sense_are_refused(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, data = write_known(tmp_path, 2, 46.0)
+    options = ["--backend", "standin", "--data", str(data), "--streams", "2", *option.split()]
+    assert drift.main(options) == 2
+    assert option.split()[0] in capsys.readouterr().err
 
 
 def test_no_data_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,9 +27,13 @@ def test_each_ladder_has_a_row(
     assert ladders.main([*known, "--data", str(data), "--out", str(tmp_path / "out")]) == 0
     report = json.loads((tmp_path / "out" / "ladders.json").read_text())
     found = [(rung["steps"], rung["schedule"]) for rung in report["ladders"]]
-    assert found == [(2, "linear"), (5, "linear"), (2, "uniform"), (5, "uniform")]
+    assert found == [(2, "linear"), (2, "uniform"), (5, "linear"), (5, "uniform")]
     assert all(rung["real_time_factor"] > 0 for rung in report["ladders"])
     assert "2, uniform" in capsys.readouterr().out
+    bounded = ["--within", "0", "--data", str(data), "--out", str(tmp_path / "out")]
+    assert ladders.main([*known, *bounded]) == 0
+    assert len(json.loads((tmp_path / "out" / "ladders.json").read_text())["ladders"]) == 1
+    assert "5 steps, uniform: not run" in capsys.readouterr().err
     assert ladders.main([*known, "--data", str(tmp_path / "none")]) == 2
 
 

@@ -89,6 +89,21 @@ def test_a_missing_bundle_is_one_line_and_exit_3(
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+def test_so_many_chunks_beside_a_load_are_judged_by_their_time_alone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = "--backend standin --chunks 7 --load 1 --json"
+    assert latency.main(asked.split()) in (0, 1)
+    *text, last = capsys.readouterr().out.strip().splitlines()
+    found = json.loads(last)
+    assert (found["chunks"], found["load"]) == (7, 1)
+    assert not {"sink", "live"} & found.keys()
+    assert [check["name"] for check in found["verdict"]["checks"]] == [
+        "tick_share.p999", "deadline_misses",
+    ]  # fmt: skip
+    assert any("beside 1 busy processes" in line for line in text)
+
+
 def test_compare_is_a_word_of_the_command(tmp_path: Path, report: dict[str, Any]) -> None:
     path = tmp_path / "run.json"
     path.write_text(json.dumps(report))
@@ -102,6 +117,9 @@ def test_compare_is_a_word_of_the_command(tmp_path: Path, report: dict[str, Any]
         ["--seconds", "nan"],
         ["--seconds", "long"],
         ["--threads", "0"],
+        ["--chunks", "1"],
+        ["--chunks", "9", "--seconds", "3"],
+        ["--load", "-1"],
         ["--unknown"],
         ["--offline", "--backend", "standin", "--seconds", "1", "--html", "/none/page.html"],
         ["compare", "only-one.json"],

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from bench.peers.stopwatch import DECODER, MUSIC, Measured
-from bench.peers.table import figures, ratios, render, steering
+from bench.peers.table import favours, figures, ratios, render, steering
 
 
 def row(name: str, kind: str = MUSIC, **changed: Any) -> Measured:
@@ -74,3 +74,17 @@ def test_the_table_has_a_line_for_everybody() -> None:
     assert any(line.startswith("live ") and "0.32 … 0.64" in line for line in lines)
     assert any(line.startswith("codec ") for line in lines)
     assert "absent          no figures: not installed" in lines
+
+
+def test_every_column_says_in_whose_favour_it_is() -> None:
+    ahead = row("small", peak_mb=50.0, real_time_factors=[0.6])
+    codec = row("codec", DECODER, steered_units=None, peak_mb=float("nan"))
+    own = row("live-decoder", DECODER, steered_units=None)
+    found = report(row("live"), ahead, codec, own)
+    columns = favours(found["rows"])
+    assert columns["music, real-time factor"]["ours"] == {"small": pytest.approx(2.0)}
+    assert columns["music, memory"] == {"ours": {}, "theirs": {"small": 0.25}}
+    assert "decoder, steering" not in columns and "decoder, memory" not in columns
+    said = render(found)
+    assert "music, memory               theirs against small (0.25)" in said
+    assert "in whose favour" not in render(report(row("other")))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bench.live import serving
-from bench.soak import Slope, Soak, busy, report, role, scraped, slope, soak
+from bench.load import busy
+from bench.soak import Slope, Soak, report, role, scraped, slope, soak
 
 NOISE = np.random.default_rng(1).normal(0.0, 0.2, 360)
 AT_S = [10.0 * number for number in range(360)]

@@ -8,13 +8,13 @@ from engine.backends.standin import StandIn, bundle
 from engine.controls import Controls
 from engine.generator import Generator
 
-SPENT = {"plan": 0.1, "passes": 0.4, "commit": 0.2, "decode": 0.1, "other": 0.1}
+SPENT = {"plan": 0.1, "passes": 0.4, "decode": 0.2, "commit": 0.1, "other": 0.1}
 
 
 @pytest.mark.parametrize(
     ("graph", "after_s", "stage"),
     [("velocity", 0.0, "passes"), ("velocity", 0.45, "passes"), ("language", 0.3, "plan"),
-     ("velocity", 0.51, "commit"), ("decoder", 0.71, "decode"), ("semantic", 0.9, "plan")],
+     ("decoder", 0.51, "decode"), ("velocity", 0.71, "commit"), ("semantic", 0.9, "plan")],
 )  # fmt: skip
 def test_a_run_belongs_to_the_stage_that_it_started_in(
     graph: str, after_s: float, stage: str

@@ -1,12 +1,17 @@
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.angles import schedule
 from engine.backends import standin
 from engine.backends.sine import key, look_back, place_of, velocity_of
 from engine.context import CachedContext, WindowContext, guide, open_context
+from engine.lockstep import alone, together
 from engine.slots import Run, Slots
 from engine.window import Plan, Window, noise
 
@@ -140,18 +145,19 @@ def test_streams_that_share_slots_do_not_touch_each_other() -> None:
         windows = []
         for row in range(3):
             window = flight(k, [0.4 + 0.2 * row])
-            window.plans = [asking(token=3 * row + k)]
+            window.plans, window.rung[:] = [asking(token=3 * row + k)], 3
             for context in (shared[row], own[row]):
                 if k > row:
                     context.commit(chunk(10 * row + k)[None], k - 1, [asking(token=k)])
             windows.append(window)
-        asked = [context.put(window) for context, window in zip(shared, windows, strict=True)]
-        for run in dict.fromkeys(asked):
-            run.go([context.row for context, of in zip(shared, asked, strict=True) if of is run])
+        alone_windows = [deepcopy(window) for window in windows]
+        together(
+            context.descend(window, schedule(4), 2)
+            for context, window in zip(shared, windows, strict=True)
+        )
         for row in range(3):
-            np.testing.assert_array_equal(
-                shared[row].take(windows[row]), own[row].velocity(windows[row])
-            )
+            alone(own[row].descend(alone_windows[row], schedule(4), 2))
+            np.testing.assert_array_equal(windows[row].latents, alone_windows[row].latents)
 
 
 def test_the_window_is_run_whole_with_the_angle_of_every_frame() -> None:
@@ -216,14 +222,48 @@ def test_each_chunk_in_flight_has_its_own_plan_and_guidance() -> None:
 
 def test_without_guidance_a_chunk_runs_once() -> None:
     context = asked_context()
-    window = flight(3, [0.7])
-    window.plans = [asking()]
-    context.velocity(window)  # and what waited is kept
+    context.velocity(asked_flight(1.0))  # and what waited is kept
     chunks = []
     for guidance in (1.0, 2.0, 1.0):
-        window.plans = [asking(guidance)]
-        chunks.append(context.put(window).chunks)
+        run, _ = next(context.descend(asked_flight(guidance), schedule(4), 1))
+        assert isinstance(run, Run)
+        chunks.append(run.chunks)
     assert chunks == [1, 2, 1]
+
+
+def asked_flight(guidance: float) -> Window:
+    window = flight(3, [0.7])
+    window.plans = [asking(guidance)]
+    return window
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+@pytest.mark.parametrize("waits", [False, True])
+def test_passes_in_one_run_are_passes_one_by_one(guidance: float, waits: bool) -> None:
+    """All of them, or all but the first where a finished chunk waits; none with guidance."""
+    found, runs = [], []
+    for descends in (False, True):
+        made = standin.bundle(prompting=True, depth=2, context_chunks=CHUNKS, descends=descends)
+        context = CachedContext(made, standin.StandIn(made), FRAMES)
+        for k in range(3):
+            context.commit(chunk(k)[None], k, [asking(token=k)])
+        if not waits:
+            context.velocity(asked_flight(1.0))  # keeps what waited
+        window = flight(4, [0.9, 1.4])
+        window.plans = [asking(guidance, token=7), asking(token=9)]
+        window.rung[:2] = 4, 6
+        descent = context.descend(window, schedule(8), 3)
+        runs.append(0)
+        with suppress(StopIteration):
+            while True:
+                run, row = next(descent)
+                run.go([row])
+                runs[-1] += 1
+        found.append(window)
+    np.testing.assert_allclose(found[0].latents, found[1].latents, atol=1e-5)
+    np.testing.assert_array_equal(found[0].angles, found[1].angles)
+    assert found[1].rung.tolist() == [1, 3]
+    assert runs == [3, 3 if guidance > 1 else 1 + waits]
 
 
 def test_a_commit_takes_what_was_asked_whatever_ran_before() -> None:

@@ -14,7 +14,7 @@ from export.graphs import (
 )
 from model.layers import SRULayer
 
-SIZES = {"batch": 2, "chunks": 3, "frames": 5, "samples": 5 * 160}
+SIZES = {"batch": 2, "chunks": 3, "frames": 5, "samples": 5 * 160, "rungs": 4}
 
 
 def test_every_graph_returns_what_it_says() -> None:

@@ -33,7 +33,8 @@ def test_rounding_tells_how_much_each_graph_changes() -> None:
     nets = prompted()
     figures = round_off(nets)
     assert set(figures) == {
-        "half.velocity", "half.decoder", "int8.encoder", "int8.semantic", "int8.music",
+        "half.velocity", "half.decoder", "half.descend",
+            "int8.encoder", "int8.semantic", "int8.music",
         "int8.text", "int8.quantise", "int8.prefix", "int8.language", "int8.write", "int8.lean",
         "int8.evidence", "int8.tokens",
     }  # fmt: skip

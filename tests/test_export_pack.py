@@ -18,6 +18,7 @@ from engine.controls import Controls
 from engine.errors import BundleError, UsageError
 from engine.generator import Generator, golden_latents
 from engine.window import noise
+from export.networks import EVERY_PASS
 from export.pack import (
     GOLDEN,
     Label,
@@ -133,8 +134,8 @@ def test_what_is_not_run_in_every_pass_is_stored_as_int8() -> None:
     _, bundle = packed_prompting()
     for name in bundle.manifest.graphs:
         stored = ir.load(bundle.file(f"{name}.onnx")).graph.initializers
-        kinds = {INT8: name not in ("decoder", "velocity", "quantise"),
-                 HALF: name in ("decoder", "velocity", "quantise", "semantic")}  # fmt: skip
+        kinds = {INT8: name not in (*EVERY_PASS, "quantise"),
+                 HALF: name in (*EVERY_PASS, "quantise", "semantic")}  # fmt: skip
         for suffix, wanted in kinds.items():
             assert any(value.endswith(suffix) for value in stored) == wanted, (name, suffix)
 

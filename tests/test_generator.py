@@ -172,8 +172,10 @@ def test_an_idea_reaches_the_next_chunk_that_enters(ladder: tuple[int, int], del
 def test_temperature_scales_the_noise() -> None:
     generator = make(steps=1)
     seen = []
-    put = generator._context.put
-    generator._context.put = lambda w: seen.append(w.latents[0].copy()) or put(w)
+    descend = generator._context.descend
+    generator._context.descend = lambda w, *how: (
+        seen.append(w.latents[0].copy()) or descend(w, *how)
+    )
     generator.tick(values(temperature=0.8, steps=1))
     np.testing.assert_allclose(seen[0], 0.8 * noise(0, 0, 16, 8), rtol=1e-6)
 

@@ -73,7 +73,7 @@ def test_prompts_and_lines(seen: Seen) -> None:
     seen.glance.tale("/state", "verse")
     seen.glance.tale("/beat", 1, 2)
     view = seen.glance.view()
-    assert (view.lines, view.scene) == (("one", "scene calm", "state verse"), "")
+    assert (seen.glance.lines, view.scene) == (("one", "scene calm", "state verse"), "")
     seen.controls.set_prompt(None)
     assert seen.glance.view().prompts is None
 

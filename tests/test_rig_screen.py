@@ -5,8 +5,11 @@ import pytest
 from textual.widgets import Input
 
 from engine.bundle import Bundle
+from engine.commands.shown import Seen
+from engine.commands.terminal import Said
 from engine.controls import Controls
 from engine.generator import Block
+from engine.process.house import Area, House, pipe_ends
 from engine.rig.desk import Desk
 from engine.rig.glance import Glance
 from engine.rig.orders import Order, Restore, Save, Words
@@ -33,7 +36,7 @@ class Hall:
         self.glance.played = lambda: 24000
         self.given: list[Order] = []
         self.over = False
-        self.app = Panels(self.glance, self.desk, self.take, lambda: self.over)
+        self.app = Panels(self.glance, self.take, lambda: self.over)
 
     def take(self, order: Order) -> None:
         self.given.append(order)
@@ -181,3 +184,27 @@ def test_prompts_as_they_are_typed() -> None:
 def _block(position: int, revision: int) -> Block:
     audio, latents = np.zeros((7680, 1), np.float32), np.zeros((16, 8), np.float32)
     return Block(audio, 3, position, revision, (), {}, 10, 10, 0.1, latents)
+
+
+async def test_while_nothing_plays_keys_do_nothing(hall: Hall) -> None:
+    async with hall.app.run_test() as pilot:
+        assert "ms ahead" in hall.shown("meters")
+        hall.glance.music = None  # what plays is being replaced
+        hall.glance.tell("it is started again")
+        await pilot.press("space", "plus", "right", "x", "1", "q", "f", "h", "p", "down", "s")
+        await pilot.press("a", "enter")
+        hall.app._look()
+        assert hall.shown("head") == " perpetuo begins anew …"
+        assert "it is started again" in hall.shown("messages")
+        assert "ms ahead" in hall.shown("meters")
+    assert hall.given == []
+
+
+async def test_without_controls_keys_do_nothing() -> None:
+    """As where another process has not told which there are."""
+    two, ends = (House.made(), Area.made()), pipe_ends()
+    app = Panels(Seen(*two, ends[1].detach(), Said.made()), lambda _: None)
+    async with app.run_test() as pilot:
+        await pilot.press("space", "plus", "right", "x", "1", "q", "f", "up", "down", "t", "escape")
+        assert app._drawn["head"].plain == " perpetuo makes its first music …"
+    assert not app.return_code

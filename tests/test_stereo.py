@@ -11,12 +11,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-from chromium import PROGRAM, browsing
 from serving import get, listening, packets, playing_live, text
 from sound_server import SoundServer
 from test_lyria_feed import chunks, client, samples
 from test_web import LEVEL, SAMPLES, STATUS, press
 
+from bench.chromium import PROGRAM, browsing
 from engine.cli import run
 from engine.rig.recorder import Recorder
 from engine.spec import AudioSpec

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from chromium import PROGRAM, Tab, browsing
 from serving import playing_live
+
+from bench.chromium import PROGRAM, Tab, browsing
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs: apt install chromium")
 

@@ -8,9 +8,10 @@ import json
 from pathlib import Path
 
 import pytest
-from chromium import PROGRAM, browsing
 from serving import playing_live
 from test_web import LEVEL, SAMPLES, STATUS, press
+
+from bench.chromium import PROGRAM, browsing
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs: apt install chromium")
 

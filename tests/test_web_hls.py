@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from broadcasting import Station, on_air
-from chromium import PROGRAM, browsing
 
+from bench.chromium import PROGRAM, browsing
 from engine.relays.hls import LIST, HlsFolder, HlsRelay
 from engine.relays.source import Source
 from engine.wire.packets import Codec

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import PROGRAM, browsing
 from serving import playing_live
 from test_web import LEVEL, SAMPLES, STATUS, press
 
+from bench.chromium import PROGRAM, browsing
 from engine.opus import RATE_HZ, OpusEncoder, delay_samples
 
 pytest.importorskip("av", reason="needs: pip install 'perpetuo[opus]'")

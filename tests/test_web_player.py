@@ -7,27 +7,33 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from chromium import PROGRAM, Tab, browsing
 from serving import playing_live
+
+from bench.chromium import PROGRAM, Tab, browsing
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs: apt install chromium")
 
 PLAYER = """
-globalThis.AudioWorkletProcessor = class { constructor() { this.port = { postMessage() {} }; } };
+const told = [];
+globalThis.AudioWorkletProcessor = class {
+  constructor() { this.port = { postMessage: (message) => told.push(message) }; }
+};
 globalThis.sampleRate = RATE;
+globalThis.currentTime = 0;
 let Player;
 globalThis.registerProcessor = (_, made) => { Player = made; };
 await import(`/worklet.js?${Math.random()}`);
 const player = new Player({ processorOptions: { rate: 24000, channels: 1 } });
 const tone = (at) => Math.sin((2 * Math.PI * 440 * at) / 24000);
-const push = (position, { epoch = 1, replay = false } = {}) => player.push({
-  epoch, position, frames: 2400, replay,
+const push = (position, { epoch = 1, replay = false, marks = [] } = {}) => player.push({
+  epoch, position, frames: 2400, replay, marks,
   samples: Float32Array.from({ length: 2400 }, (_, at) => tone(position + at)) });
 const heard = [];
 const play = (frames) => {
   const piece = new Float32Array(frames);
   player.process([], [[piece]]);
   heard.push(...piece);
+  currentTime += frames / sampleRate;
 };
 const steepest = (from = 1) => {
   let most = 0;
@@ -59,7 +65,7 @@ async def test_the_player_plays_on_time_or_late_but_never_clicks(tab: Tab) -> No
         """
         for (let n = 0; n < 50; n++) {
           push(2400 * n);
-          if (n > 1) for (let k = 0; k < 20; k++) play(120);
+          if (n > 0) for (let k = 0; k < 20; k++) play(120);
         }
         return { underruns: player.stats.underruns, steepest: steepest() };
         """,
@@ -129,6 +135,63 @@ async def test_what_is_too_much_is_dropped_and_a_drifting_clock_followed(tab: Ta
     assert told["limit"] <= 0.001
     assert 0.0003 < told["trim"] < 0.0007
     assert told["most"] < 0.3 * 24000
+
+
+async def test_a_start_that_leaves_too_much_is_settled_at_once_and_an_underrun_is_not(
+    tab: Tab,
+) -> None:
+    found = await play_alone(
+        tab,
+        """
+        let next = 0;
+        const more = (count) => { for (let n = 0; n < count; n++, next += 2400) push(next); };
+        const rest = (pieces) => { for (let k = 0; k < pieces; k++) play(120); };
+        const second = () => { for (let n = 0; n < 10; n++) { more(1); rest(20); } };
+        more(4);
+        const begun = player.fill;
+        second();
+        second();
+        const settled = player.fill;
+        rest(100);
+        more(3);
+        second();
+        second();
+        return { begun, settled, kept: player.fill, underruns: player.stats.underruns,
+                 steepest: steepest() };
+        """,
+    )
+    aim = 0.08 * 24000
+    assert found["begun"] > aim + 4800
+    assert aim - 600 < found["settled"] < aim + 0.02 * 24000 + 600
+    assert found["underruns"] == 1
+    assert found["kept"] > aim + 2400  # less than a quarter of a second: trimmed, not dropped
+    assert found["steepest"] < 1.3 * STEP
+
+
+async def test_marks_are_told_when_the_first_sample_behind_them_is_played(tab: Tab) -> None:
+    found = await play_alone(
+        tab,
+        """
+        push(0);
+        push(2400, { marks: [{ id: 2, offset: 1000 }, { id: 1, offset: 7 }] });
+        push(4000, { marks: [{ id: 3, offset: 100 }, { id: 4, offset: 2390 }] });
+        const skipped = player.at;
+        for (let k = 0; k < 100; k++) play(120);
+        push(6400, { marks: [{ id: 5, offset: 0 }] });
+        push(8800);
+        push(11200);
+        for (let k = 0; k < 40; k++) play(120);
+        const marks = told.filter((one) => "mark" in one);
+        return { skipped, ids: marks.map(({ mark }) => mark),
+                 at: marks.map(({ time }) => Math.round(time * 24000)) };
+        """,
+    )
+    skipped = found["skipped"]
+    assert skipped == 480  # what is more than the aim when it starts
+    assert found["ids"] == [1, 2, 3, 4, 5]
+    # The third packet overlaps the second by 800 samples: a mark in there is due where it begins.
+    assert found["at"][:4] == [at - skipped for at in (2407, 3400, 4800, 6390)]
+    assert found["at"][4] >= 12000  # after the silence
 
 
 async def test_another_rate_of_the_sound_card_keeps_the_pitch(tab: Tab) -> None:

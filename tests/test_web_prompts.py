@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chromium import PROGRAM, Tab, browsing
 from serving import listening, playing_live, say, text
+
+from bench.chromium import PROGRAM, Tab, browsing
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs: apt install chromium")
 
@@ -35,16 +36,6 @@ async def stage(tmp_path: Path) -> AsyncIterator[tuple[Tab, Any]]:
         assert not tab.errors
 
 
-async def press(tab: Tab, key: str, code: int) -> None:
-    """A key, as the keyboard sends it."""
-    for kind in ("keyDown", "keyUp"):
-        typed = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
-        await tab.ask(
-            "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code,
-            **typed,
-        )  # fmt: skip
-
-
 async def write(tab: Tab, field: str, words: str) -> None:
     """Go to a field and type, in the place of what is there."""
     await tab.evaluate(f"document.getElementById('{field}').focus()")
@@ -62,7 +53,7 @@ async def value_of(other: Any, name: str, wanted: object) -> None:
 async def test_prompts_are_typed_weighed_and_removed(stage: tuple[Tab, Any]) -> None:
     tab, other = stage
     await write(tab, "prompt-1", "slow ambient pads")
-    await press(tab, "Enter", 13)
+    await tab.key("Enter")
     assert (await text(other, "prompts"))["prompts"] == [{"text": "slow ambient pads", "weight": 1}]
     await tab.until(f"{ANSWER}.startsWith('prompts: heard after')")
 
@@ -72,7 +63,7 @@ async def test_prompts_are_typed_weighed_and_removed(stage: tuple[Tab, Any]) -> 
     await tab.evaluate("document.activeElement.blur()")
     assert len((await text(other, "prompts"))["prompts"]) == 2
     await tab.evaluate("document.getElementById('weight-2').focus()")
-    await press(tab, "ArrowLeft", 37)
+    await tab.key("ArrowLeft")
     told = await text(other, "prompts")
     assert told["prompts"][1] == {"text": "a jazz bass", "weight": 0.95}
 
@@ -96,7 +87,7 @@ async def test_what_others_ask_for_is_shown_but_not_under_ones_hands(
     assert len((await text(other, "prompts"))["prompts"]) == 1
     await asyncio.sleep(1.5)
     assert await tab.evaluate("document.getElementById('prompt-2').value") == "flute and drums"
-    await press(tab, "Enter", 13)
+    await tab.key("Enter")
     async with asyncio.timeout(30):
         while len((told := await text(other, "prompts"))["prompts"]) != 2:
             pass
@@ -113,7 +104,7 @@ async def test_what_others_ask_for_is_shown_but_not_under_ones_hands(
 async def test_controls_are_set_and_set_free(stage: tuple[Tab, Any]) -> None:
     tab, other = stage
     await tab.evaluate("document.getElementById('control-bpm').focus()")
-    await press(tab, "ArrowRight", 39)
+    await tab.key("ArrowRight")
     await value_of(other, "bpm", 121.0)
     await tab.evaluate("document.querySelector('.dial .pill').click()")
     await value_of(other, "bpm", None)
@@ -133,7 +124,7 @@ async def test_controls_are_set_and_set_free(stage: tuple[Tab, Any]) -> None:
 async def test_refused_words_are_told_and_stay_to_be_mended(stage: tuple[Tab, Any]) -> None:
     tab, _ = stage
     await write(tab, "prompt-1", "qwertz")
-    await press(tab, "Enter", 13)
+    await tab.key("Enter")
     await tab.until(f"{ANSWER}.includes('known')")
     assert await tab.evaluate("document.getElementById('answer').dataset.mood") == "bad"
     await asyncio.sleep(1.2)
@@ -144,7 +135,7 @@ async def test_letters_typed_into_a_prompt_are_no_hands(stage: tuple[Tab, Any]) 
     tab, other = stage
     await tab.evaluate("document.getElementById('prompt-1').focus()")
     for key in "hmpf":
-        await press(tab, key, ord(key.upper()))
+        await tab.key(key)
     state = await text(other, "state")
     assert not any(state["controls"][name] for name in ("hold", "mute", "panic", "fade"))
 
@@ -178,7 +169,7 @@ async def test_everything_has_a_name_and_can_be_reached(stage: tuple[Tab, Any]) 
     await tab.evaluate("document.getElementById('start').focus()")
     reached = set()
     for _ in range(60):
-        await press(tab, "Tab", 9)
+        await tab.key("Tab")
         reached.add(await tab.evaluate("document.activeElement.id || document.activeElement.title"))
     assert reached >= {"prompt-1", "control-tonic", "control-scale", "control-bpm", "control-top_k"}
 

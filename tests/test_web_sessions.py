@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from chromium import PROGRAM, browsing
 from conducting import hall
+
+from bench.chromium import PROGRAM, browsing
 
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="needs: apt install chromium")
 

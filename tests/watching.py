@@ -57,10 +57,10 @@ def served(*arguments: object, spare: bool = False, **options: Any) -> Iterator[
     """`perpetuo serve` on the stand-in and a free port, once it listens."""
     command = [sys.executable, "-m", "engine", "serve", "--port", "0", "--backend", "standin"]
     command += [] if spare else ["--no-spare"]
+    options = {"stderr": subprocess.PIPE, **options}
     with subprocess.Popen(
-        [*command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, cwd=ROOT, **options,
-    ) as process:  # fmt: skip
+        [*command, *map(str, arguments)], stdout=subprocess.PIPE, text=True, cwd=ROOT, **options
+    ) as process:
         try:
             assert process.stdout is not None
             port = re.search(r":(\d+)/", process.stdout.readline())

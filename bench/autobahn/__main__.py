@@ -7,8 +7,7 @@ Two servers are asked. *echo*: the door of the feed, with its options, and an ec
 is what the suite expects of a server. *feed*: the feed itself, whose answer to every message of the
 suite is a typed error; it is asked the cases that fit into its bound of 64 KiB a message.
 Compression (12, 13) is never offered by our server, so nothing of it can be tested. Cases of limits
-and speed (9) mean something on an idle machine only, and fail no run: `websockets` itself refuses a
-message of more than some thousand fragments, and no rule is against that.
+and speed (9) have a time to be done in: a failure there means something on an idle machine only.
 """
 
 from __future__ import annotations
@@ -31,6 +30,11 @@ AT_ONCE = 8
 LARGE = ("9.", "7.1.6", "10.")
 """Messages beyond 64 KiB, or 1,000 of them in a row: not for the feed."""
 
+CLASSES = {
+    "1": "framing", "2": "pings", "3": "reserved bits", "4": "opcodes", "5": "fragments",
+    "6": "UTF-8", "7": "closing", "9": "limits, speed", "10": "auto-fragments",
+}  # fmt: skip
+
 
 async def ask(server: Server, cases: Mapping[str, type[Any]]) -> list[Outcome]:
     """All cases, a few at once; those of limits one by one."""
@@ -49,17 +53,24 @@ async def ask(server: Server, cases: Mapping[str, type[Any]]) -> list[Outcome]:
 
 
 def report(name: str, outcomes: Sequence[Outcome]) -> list[str]:
-    """A line of sums, and one for each case that failed or was not strict."""
-    kinds = Counter(outcome.kind for outcome in outcomes)
-    sums = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-    lines = [f"{name:5} {len(outcomes)} cases: {sums}"]
+    """Sums of all and of each class of cases; a line for each that failed or was not strict."""
+    lines = [f"{name:5} {len(outcomes)} cases: {sums(outcomes)}"]
+    for number, title in CLASSES.items():
+        if members := [one for one in outcomes if one.case.partition(".")[0] == number]:
+            lines.append(f"  {number:>2} {title:15} {sums(members)}")
     for outcome in outcomes:
         if outcome.kind not in ("OK", "INFORMATIONAL"):
             lines.append(
-                f"  {outcome.case:8} {outcome.behaviour}, close {outcome.close} "
+                f"  {outcome.case:8} {outcome.kind}: {outcome.behaviour}, close {outcome.close} "
                 f"({outcome.code}): {outcome.why}"
             )
     return lines
+
+
+def sums(outcomes: Sequence[Outcome]) -> str:
+    """How many of each kind."""
+    kinds = Counter(outcome.kind for outcome in outcomes)
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
 
 
 def main() -> int:

@@ -54,12 +54,9 @@ class Outcome:
 
     @property
     def kind(self) -> str:
-        """FAILED, LIMIT, NON-STRICT, INFORMATIONAL or OK; an unusual close code is no failure.
-
-        LIMIT: it did not manage one of the cases of limits and speed (9), which no rule asks for.
-        """
+        """FAILED, NON-STRICT, INFORMATIONAL or OK; an unusual close code is no failure."""
         if self.failed:
-            return "LIMIT" if self.case.startswith("9.") else "FAILED"
+            return "FAILED"
         return "NON-STRICT" if self.close == "WRONG CODE" else self.behaviour
 
 

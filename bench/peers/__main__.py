@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from tqdm import tqdm
@@ -26,7 +27,7 @@ from tqdm import tqdm
 from bench import machine
 from bench.peers.child import CONTENDERS
 from bench.peers.stopwatch import Measured, Task
-from bench.peers.table import figures, ratios, render
+from bench.peers.table import favours, figures, ratios, render
 from bench.report import plain, to_json
 from engine.bundle import default_bundle_path
 from engine.cli import Parser
@@ -114,10 +115,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     found = Found()
     names = options.only or list(CONTENDERS)
     for name in tqdm(names, unit="contender", disable=None, leave=False):
+        began_s = monotonic()
         try:
             found.rows += run(name, options)
         except PerpetuoError as error:
             found.failures[name] = str(error)
+        said = f"{name}: {found.failures.get(name, 'measured')}, {monotonic() - began_s:.0f} s"
+        print(said, file=sys.stderr, flush=True)
     rows = [figures(row) for row in found.rows]
     for row, times in zip(rows, ratios(rows), strict=True):
         row["ratio"] = times
@@ -129,6 +133,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "seconds": options.seconds,
         "rows": rows,
         "failures": found.failures,
+        "favours": favours(rows),
     })  # type: ignore[no-any-return]  # fmt: skip
 
 

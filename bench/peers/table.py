@@ -20,6 +20,12 @@ RATIOS = {
 }
 """What is compared, and where it lies in a row; less is better in all of them."""
 
+TITLES = {
+    "real_time_factor": "real-time factor",
+    "first_audio_s": "first audio",
+    "steering_s": "steering",
+    "peak_mb": "memory",
+}
 HEADS = {MUSIC: "makes music", DECODER: "only decodes: codes or latents to sound"}
 COLUMNS = (
     f"{'':<16}{'kHz':>6}{'Mpar':>7}{'thr':>4}{'piece s':>8}"
@@ -91,9 +97,44 @@ def ratios(rows: Sequence[Row]) -> list[dict[str, float | None]]:
     return found
 
 
+def favours(rows: Sequence[Row]) -> dict[str, dict[str, dict[str, float]]]:
+    """Of each part and column: who is behind `ours`, and who is ahead (`theirs`), how many times.
+
+    A column that nobody else has a figure in is left out.
+    """
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for kind in HEADS:
+        others = [r for r in rows if r["kind"] == kind and r["name"] != REFERENCES[kind]]
+        for column, title in TITLES.items():
+            times = {r["name"]: r["ratio"][column] for r in others}
+            known = {name: one for name, one in times.items() if one is not None}
+            if known:
+                found[f"{kind}, {title}"] = {
+                    "ours": {name: one for name, one in known.items() if one >= 1.0},
+                    "theirs": {name: one for name, one in known.items() if one < 1.0},
+                }
+    return found
+
+
 def render(report: Mapping[str, Any]) -> str:
     """The whole report as a person reads it, from its JSON values."""
-    return "\n".join([*_head(report), *_tables(report), *_failures(report), "", *LEGEND])
+    parts = _head(report), _tables(report), _favours(report), _failures(report)
+    return "\n".join([*(line for part in parts for line in part), "", *LEGEND])
+
+
+def _favours(report: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each column: in whose favour."""
+    columns = favours(report["rows"])
+    if columns:
+        yield ""
+        yield "in whose favour"
+    for name, sides in columns.items():
+        said = [
+            f"{side} against " + ", ".join(f"{who} ({_times(x)})" for who, x in several.items())
+            for side, several in sides.items()
+            if several
+        ]
+        yield f"{name:<28}{'; '.join(said)}"
 
 
 def _head(report: Mapping[str, Any]) -> Iterator[str]:

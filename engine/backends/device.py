@@ -11,7 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from engine.bundle import Bundle
 from engine.session import Array
+
+
+def graphs_of(bundle: Bundle) -> list[str]:
+    """Those a device has a use for: all but `descend`, which reads rings that lie elsewhere."""
+    return [name for name in bundle.manifest.graphs if name != "descend"]
 
 
 class Buffer(Protocol):

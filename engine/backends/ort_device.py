@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.backends.device import Buffer
+from engine.backends.device import Buffer, graphs_of
 from engine.backends.onnx_model import Graph, Model, Node
 from engine.backends.onnx_write import door, write_model
 from engine.backends.ort import (
@@ -224,7 +224,7 @@ class OrtDeviceBackend(DeviceBackend):
         device = OrtDevice(runtime, "cuda", name, [(CUDA, cuda_options(False)), CPU])
         host: dict[str, Session] = {}
         self._really: list[str] = []
-        for graph in bundle.manifest.graphs:
+        for graph in graphs_of(bundle):
             if graph in HOT:
                 load = partial(load_hot, runtime, bundle, graph, threads, provider, options)
                 session = load((True, False))

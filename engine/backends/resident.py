@@ -101,6 +101,7 @@ class ResidentSlots(Slots):
         self.device = backend.device
         self.resident = Resident(self.device, self.spec.states)
         self.at_once = 1
+        self.descend = None  # its rings would have to be brought here
 
     @property
     def states(self) -> dict[str, Array]:

@@ -12,6 +12,7 @@ context. Where something is asked, semantic tokens pull the pitch and the brief 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -81,6 +82,15 @@ class Sine:
         """The chunks in flight look back on the ring and on each other; a batch row by row."""
         rows = [self._row(feeds, row) for row in range(feeds["latents"].shape[0])]
         return {name: np.stack([row[name] for row in rows]).astype(np.float32) for name in rows[0]}
+
+    def descend(self, feeds: Feeds) -> Outputs:
+        """Pass by pass, `angles` [batch, passes + 1, chunks]."""
+        z, angles = feeds["latents"], feeds["angles"]
+        for angle, target in pairwise(np.moveaxis(angles, 1, 0)):
+            velocity = self.cached_velocity({**feeds, "latents": z, "angle": angle})["velocity"]
+            omega = (angle - target)[..., None, None]
+            z = np.cos(omega) * z - np.sin(omega) * velocity
+        return {"descended": z.astype(np.float32)}
 
     def _row(self, feeds: Feeds, row: int) -> Outputs:
         z, angle = feeds["latents"][row].astype(np.float64), feeds["angle"][row].astype(np.float64)

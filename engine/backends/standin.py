@@ -106,6 +106,7 @@ class StandIn:
             "encoder": sine.encoder,
             "decoder": sine.decoder,
             "velocity": sine.cached_velocity if cached else sine.window_velocity,
+            "descend": sine.descend,
         }
         if bundle.manifest.prompting is not None:
             self._graphs |= Parrot(bundle.manifest).graphs
@@ -123,13 +124,15 @@ def bundle(
     *, kind: str = "cached", sample_rate_hz: int = 24000, channels: int = 1, dim: int = 8,
     chunk_frames: tuple[int, ...] = (16, 8), context_chunks: int = 6, steps: int = 10,
     depth: int = 1, fallback_steps: tuple[int, ...] = (6, 4, 2),
-    prompting: bool = False,
+    prompting: bool = False, descends: bool = False,
 ) -> Bundle:  # fmt: skip
     """A bundle in memory for `StandIn`; by default of the live preset's format.
 
-    With `prompting` it takes prompts and has all the controls that go with them.
+    With `prompting` it takes prompts and has all the controls that go with them; one that
+    `descends` takes the passes of a cached context in one run.
     """
     asked = prompting_of() if prompting else None
+    velocity = _cached(dim, context_chunks, asked) if kind == "cached" else _window(dim)
     ladder = LadderSpec(steps, depth, fallback_steps)
     frame = sample_rate_hz // 50
     decoder_states = [("phase", (1, 1)), ("level", (1, 1)), ("overlap", (1, 1, frame))]
@@ -153,9 +156,8 @@ def bundle(
                 ("audio", (1, channels, "samples")),
                 tuple(StateSpec(name, "float32", shape) for name, shape in decoder_states),
             ),
-            "velocity": (
-                _cached(dim, context_chunks, asked) if kind == "cached" else _window(dim)
-            ),
+            "velocity": velocity,
+            **({"descend": _descend(velocity)} if descends else {}),
             **(prompting_graphs(asked, channels, dim) if asked else {}),
         },
         files={},
@@ -181,6 +183,15 @@ def _window(dim: int) -> GraphSpec:
     shape: Shape = (1, "window_frames", dim)
     inputs: list[tuple[str, Shape]] = [("latents", shape), ("angle", (1, "window_frames"))]
     return _graph("velocity", inputs, ("velocity", shape))
+
+
+def _descend(velocity: GraphSpec) -> GraphSpec:
+    """Passes in a row: the velocity's inputs with angles for each of them, its rings as inputs."""
+    angles = TensorSpec("angles", "float32", ("batch", "rungs", "chunks"))
+    kept = [tensor for tensor in velocity.inputs if tensor.name != "angle"]
+    rings = [TensorSpec(ring.name, ring.dtype, ring.shape) for ring in velocity.states]
+    descended = TensorSpec("descended", "float32", velocity.input("latents").shape)
+    return GraphSpec("descend.onnx", (*kept, angles, *rings), (descended,))
 
 
 def _cached(dim: int, chunks: int, asked: PromptingSpec | None) -> GraphSpec:

@@ -28,25 +28,26 @@ _GO = struct.Struct("<q")
 class Errand:
     """What a child is to do, and the numbers of what it shares with the others."""
 
-    role: str  # "engine" or "feed", or "house" for both in one
+    role: str  # "engine" or "feed", "house" for both in one, or "screen"
     given: Namespace
     house: int
     areas: tuple[int, ...]
     pipes: tuple[int, ...]  # its ends, one for each area
     number: int = 0  # of the engine; 0 for one that loads, and waits for `Child.go`
+    terminal: tuple[int, ...] = ()  # a screen's input and output
 
 
 class Child:
     """A process that is watched."""
 
     def __init__(self, errand: Errand) -> None:
-        """Begin it, apart from the terminal's Ctrl-C."""
+        """Begin it, apart from the terminal's Ctrl-C if the terminal is not its own."""
         self.errand = errand
         self.began_s = monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "engine.commands.child", errand.role],
-            stdin=subprocess.PIPE, start_new_session=True,
-            pass_fds=(errand.house, *errand.areas, *errand.pipes),
+            stdin=subprocess.PIPE, start_new_session=not errand.terminal,
+            pass_fds=(errand.house, *errand.areas, *errand.pipes, *errand.terminal),
             env=os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
         )  # fmt: skip
         assert self._process.stdin is not None
@@ -100,10 +101,13 @@ def wait_for_go() -> int:
 def main() -> int:
     """The child's side."""
     from engine.errors import PerpetuoError
+    from engine.precedence import take_precedence
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the watcher hears it, and ends its children
     signal.signal(signal.SIGTERM, _stop)
     errand: Errand = pickle.load(sys.stdin.buffer)
+    if errand.role != "screen":
+        take_precedence()
     try:
         if errand.role == "engine":
             from engine.commands.serve_engine import serve_engine
@@ -113,6 +117,10 @@ def main() -> int:
             from engine.commands.serve_feed import serve_feed
 
             return serve_feed(errand)
+        if errand.role == "screen":
+            from engine.commands.serve_screen import serve_screen
+
+            return serve_screen(errand)
         from engine.commands.serve_alone import serve_guarded
 
         return serve_guarded(errand)

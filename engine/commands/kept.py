@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
@@ -17,11 +18,15 @@ from time import monotonic
 import numpy as np
 
 from engine.commands import say
-from engine.commands.child import Errand
-from engine.commands.serve_engine import follow
+from engine.commands.child import Errand, wait_for_go
+from engine.commands.serve_engine import follow, load
+from engine.commands.shown import Shown
+from engine.commands.stage import Stage
 from engine.commands.stream import Stream
-from engine.errors import ControlError
+from engine.controls import Controls
+from engine.errors import BundleError, ControlError
 from engine.generator import Block
+from engine.guard import fault
 from engine.process.house import Area, House
 from engine.process.memory import Memory
 from engine.process.music import Format, Music
@@ -40,17 +45,44 @@ class Kept:
     """The memory of a house, and its signs of life."""
 
     def __init__(self, errand: Errand) -> None:
+        self._errand = errand
         self._house = House(Memory(errand.house))
         self._area = Area(Memory(errand.areas[0]))
         self.again = bool(self._house.engine.value)
-        """True for a process that follows on one that died."""
+        """True for a process that follows on another one."""
 
-    def prepare(self, given: Namespace) -> None:
+    def open(self) -> Stream:
+        """The stream as its predecessor left it, or as it was asked for; the tail is kept.
+
+        A process that has another bundle waits here until its predecessor has ended.
+        """
+        given = self._errand.given
+        if self.again:
+            given.take = given.state = None  # it goes on from what was played
+        if self._errand.number:
+            stream = load(self._errand, self._house)
+        else:
+            stream = load(self._errand, self._house, self._try_out)
+            self._house.spare.value = os.getpid()
+            wait_for_go()
+        if self.again:
+            self._prepare(given)
+        return self.follow(stream)
+
+    def _try_out(self, stream: Stream) -> None:
+        """Make a chunk that nobody hears, to save time later; BundleError if that fails."""
+        follow(stream, self._area)
+        try:
+            block = stream.generator.tick(stream.controls.snapshot())
+            found = fault(block.audio, block.peak, block.latents)
+        except Exception as error:
+            found = str(error)
+        if found:
+            raise BundleError(f"no music can be made: {found}")
+
+    def _prepare(self, given: Namespace) -> None:
         """The options of a process that follows: it spoils nothing that its predecessor wrote."""
-        if not self.again:
-            return
         given.again = True
-        given.take = given.state = None  # it goes on from what was played
         given.port = self._house.door.read()["port"]
         for name in ("record", "flight"):
             path = getattr(given, name, None)
@@ -59,15 +91,15 @@ class Kept:
                 say(f"perpetuo: --{name} goes on in {getattr(given, name)}")
 
     def follow(self, stream: Stream) -> Stream:
-        """The stream as its predecessor left it; the tail is kept from now on."""
+        """The stream, going on where its predecessor ended; the tail is kept from now on."""
         if self.again:
             follow(stream, self._area)
-            stream = self._asked(stream)
+            stream = self._asked(stream, self._area.about.read().get("hash"))
         audio = stream.bundle.manifest.audio
         form = Format(audio.sample_rate_hz, audio.channels, 1)  # only the tail is used
         self._music = Music(self._area, form)
         self._music.begin()
-        self._area.about.publish({"form": asdict(form)})
+        self._area.about.publish({"form": asdict(form), "hash": stream.bundle.hash})
         return stream
 
     def note(self, block: Block) -> None:
@@ -81,15 +113,25 @@ class Kept:
     def share(self, server: FeedServer) -> None:
         """Keep the door, and the prompts from now on."""
         house, prompting = self._house, server.prompting
-        if self.again and (said := house.prompts.read()) is not None:
+        said = house.prompts.read()
+        if self.again and said is not None and prompting.limits() is not None:
             prompting.present = asked_of(said)
         prompting.keep = lambda: house.prompts.publish(prompting.fields())
         house.door.publish({"port": server.port, "url": server.url})
         house.engine.value = 1
 
-    async def watch(self, runner: Runner, stream: Stream, asked: asyncio.Future[int]) -> None:
+    def _shown(self, beside: Stage) -> Shown | None:
+        """Where a screen in another process looks at this one."""
+        if not self._errand.pipes or beside.glance is None:
+            return None
+        shown = Shown(self._area, self._errand.pipes[0], beside.glance, beside.ask)
+        shown.begin()
+        return shown
+
+    async def watch(self, runner: Runner, beside: Stage, asked: asyncio.Future[int]) -> None:
         """Signs of life, and the controls kept, until it is cancelled or the watcher is gone."""
         asyncio.get_running_loop().add_reader(STDIN, _look_at_watcher, asked)
+        stream, shown = beside.stream, self._shown(beside)
         pulse, revision = Pulse(monotonic()), -1
         while True:
             now_s, ring, controls = monotonic(), runner.ring, stream.controls.snapshot()
@@ -100,33 +142,47 @@ class Kept:
                 revision = controls.revision
                 prompt = None if controls.prompt is None else controls.prompt.tolist()
                 self._house.controls.publish({"values": dict(controls.values), "prompt": prompt})
+            if shown is not None:
+                shown.look(now_s)
             await asyncio.sleep(LOOK_S)
 
-    def _asked(self, stream: Stream) -> Stream:
-        """With the controls and prompts of before."""
+    def _asked(self, stream: Stream, before: str | None) -> Stream:
+        """With the controls and prompts of before, which the bundle of this hash understood."""
         said, prompts = self._house.controls.read(), self._house.prompts.read()
+        if prompts is not None and stream.prompts is not None:
+            recordings = [one for one in stream.prompted if one.audio is not None]
+            stream = replace(stream, prompted=[prompt_of(one, recordings) for one in prompts])
         if said is not None:
-            _try(lambda: stream.controls.update(said["values"]))
-            if said["prompt"] is not None:
-                place = np.asarray(said["prompt"], np.float32)
-                _try(lambda: stream.controls.set_prompt(place))
-        if prompts is None:
-            return stream
-        recordings = [one for one in stream.prompted if one.audio is not None]
-        return replace(stream, prompted=[prompt_of(one, recordings) for one in prompts])
+            stream.controls.update(fitting(stream.controls, said["values"]))
+            try:
+                _place(stream, said["prompt"] if before == stream.bundle.hash else None)
+            except ControlError as error:  # none of its words are known here
+                say(f"perpetuo: {error}")
+        return stream
+
+
+def _place(stream: Stream, known: list[float] | None) -> None:
+    """Put the prompts where they were; in another bundle they have another place."""
+    if known is not None:
+        stream.controls.set_prompt(np.asarray(known, np.float32))
+    elif stream.prompts is not None:
+        stream.controls.set_prompt(stream.prompts.embed(list(stream.prompted)))
+
+
+def fitting(controls: Controls, values: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Of these values those that the controls can have: the others were another bundle's."""
+    probe, found = Controls(controls.specs.values()), {}
+    for name, value in values.items():
+        with suppress(ControlError):
+            probe.set(name, value)
+            found[name] = value
+    return found
 
 
 def free_name(path: Path) -> Path:
     """The path, numbered: nothing is there yet."""
     numbers = range(2, 10**6)
     return next(one for n in numbers if not (one := path.with_stem(f"{path.stem}-{n}")).exists())
-
-
-def _try(work: Callable[[], object]) -> None:
-    try:
-        work()
-    except ControlError as error:  # of another bundle
-        say(f"perpetuo: {error}")
 
 
 def _look_at_watcher(asked: asyncio.Future[int]) -> None:

@@ -14,6 +14,7 @@ from engine.commands.status import EVERY_S, StatusLine, describe
 from engine.commands.stream import SWITCH_S, open_stream
 from engine.errors import PerpetuoError
 from engine.generator import Block
+from engine.precedence import take_precedence
 from engine.runner import Runner
 from engine.sinks.device import DeviceSink
 from engine.sinks.device_list import Device, check_channels, find_device
@@ -24,6 +25,7 @@ MOST_FAILURES = 3
 def play(given: Namespace) -> int:
     """Play until Ctrl-C; DeviceError where there is no device to begin with."""
     sys.setswitchinterval(SWITCH_S)
+    take_precedence()
     device = find_device(given.device)  # before the bundle is loaded
     check_channels(device, given.channels)
     with stage(given, open_stream(given)) as beside:

@@ -27,7 +27,7 @@ from engine.rig.flight import FlightLog, NotedControls, header_of, take_print
 from engine.rig.glance import Glance
 from engine.rig.keeper import Keeper
 from engine.rig.memories import Memories
-from engine.rig.orders import Words
+from engine.rig.orders import Order, Words
 from engine.rig.ports import Announcement, MidiPort, OscPort
 from engine.rig.recorder import Recorder
 from engine.rig.replay import check_flight, read_flight
@@ -153,7 +153,11 @@ class Rigging:
     def show(self, device: Callable[[], str], over: Callable[[], bool]) -> None:
         """The performer's screen, in this thread, until it is left."""
         self.glance.device = device
-        show(self.glance, self.desk, self.rig.ask, over)
+        show(self.glance, self.rig.ask, over)
+
+    def ask(self, order: Order) -> None:
+        """Have an order carried out, from any thread."""
+        self.rig.ask(order)
 
     def _look_at(self, runner: Runner, around: Around) -> None:
         glance, ring = self.glance, runner.ring

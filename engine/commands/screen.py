@@ -10,10 +10,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 
 from engine.errors import UsageError
-from engine.rig.desk import Desk
-from engine.rig.glance import Glance
 from engine.rig.orders import Order
 from engine.rig.ports import library
+from engine.rig.view import Sight
 
 Serving = Callable[[asyncio.Future[int]], Coroutine[None, None, int]]
 """Serves until the future has an exit code, and returns it."""
@@ -28,12 +27,17 @@ def check_screen() -> None:
         raise UsageError("--screen needs a terminal as its input and its error output")
 
 
-def show(glance: Glance, desk: Desk, ask: Callable[[Order], None], over: Over) -> None:
-    """The screen, in the main thread, until it is left or all is over; warnings are lines of it."""
+def show(sight: Sight, ask: Callable[[Order], None], over: Over) -> int:
+    """The screen, in the main thread, until it is left or all is over; warnings are lines of it.
+
+    Its exit code: 0 unless it broke.
+    """
     from engine.rig.screen import Panels
 
-    with _warnings_to(glance.tell):
-        Panels(glance, desk, ask, over).run()
+    with _warnings_to(sight.tell):
+        screen = Panels(sight, ask, over)
+        screen.run()
+    return screen.return_code or 0
 
 
 def beside_screen(serving: Serving, screen: Callable[[Over], None]) -> int:

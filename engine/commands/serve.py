@@ -1,9 +1,8 @@
 """`perpetuo serve`: the feed and the page, and a sound device beside them if one is named.
 
 Engine and feed are processes of their own, watched by this one; see `engine.commands.supervised`.
-With a performer's rig or `--sessions` both are one process, and that is watched as well
-(`engine.commands.guarded`); with `--one-process` nobody watches, and neither with `--screen`, which
-needs the terminal for itself.
+With a performer's rig or `--sessions` both are one process, and that is watched as well, and the
+performer's screen (`engine.commands.guarded`); with `--one-process` nobody watches.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from engine.rig.options import wanted
 
 def serve(given: Namespace) -> int:
     """Serve until Ctrl-C; PerpetuoError, or its exit code, where that is impossible."""
-    if given.one_process or given.screen:
+    if given.one_process:
         from engine.commands.serve_alone import serve_alone
 
         return serve_alone(given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -31,17 +32,13 @@ if TYPE_CHECKING:
 
 def serve_guarded(errand: Errand) -> int:
     """The same, as a child that is watched and goes on from what another one left."""
-    kept = Kept(errand)
-    kept.prepare(errand.given)
-    return serve_alone(errand.given, kept)
+    return serve_alone(errand.given, Kept(errand))
 
 
 def serve_alone(given: Namespace, kept: Kept | None = None) -> int:
     """Serve until Ctrl-C; NetworkError where the port or the certificate cannot be used."""
     sys.setswitchinterval(SWITCH_S)
-    stream = open_stream(given)
-    if kept is not None:
-        stream = kept.follow(stream)
+    stream = open_stream(given) if kept is None else kept.open()
     if given.device is None:
         return _serve(stream, given, None, kept)
     from engine.sinks.device import DeviceSink
@@ -61,7 +58,7 @@ def _serve(stream: Stream, given: Namespace, device: DeviceSink | None, kept: Ke
 
             return beside_screen(
                 lambda asked: _serve_beside(beside, given, device, kept, asked),
-                lambda over: beside.show(lambda: "", over),
+                lambda over: beside.show(_described(device), over),
             )
         return asyncio.run(_serve_beside(beside, given, device, kept))
 
@@ -107,6 +104,8 @@ async def _serve_beside(
         metrics=kept.metrics if kept else dict,
     )  # fmt: skip
     asked = asked or signalled()
+    if beside.glance is not None:
+        beside.glance.device = _described(device)
     beside.share(server.prompting)
     await server.start()
     runner.start()
@@ -114,7 +113,7 @@ async def _serve_beside(
     telling = [asyncio.create_task(_tell(runner, stream, shown=not given.screen))]
     if kept is not None:
         kept.share(server)
-        telling.append(asyncio.create_task(kept.watch(runner, stream, asked)))
+        telling.append(asyncio.create_task(kept.watch(runner, beside, asked)))
     line = f"perpetuo plays at {server.url} (Ctrl-C ends it)"
     if given.screen:
         beside.tell(line)
@@ -134,6 +133,11 @@ async def _serve_beside(
         else:
             runner.stop()
     return asked.result() if asked.done() else 0
+
+
+def _described(device: DeviceSink | None) -> Callable[[], str]:
+    """How the sound device does, for a screen."""
+    return (lambda: "") if device is None else lambda: device.status().describe()
 
 
 async def _tell(runner: Runner, stream: Stream, *, shown: bool) -> None:

@@ -10,7 +10,6 @@ import os
 import resource
 import select
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -23,6 +22,7 @@ from engine.commands.status import EVERY_S, StatusLine, describe
 from engine.commands.stream import SWITCH_S, Stream, open_stream
 from engine.errors import ControlError, PerpetuoError, TakeError
 from engine.generator import Block
+from engine.precedence import give_way
 from engine.process.controls import SharedControls
 from engine.process.house import AREAS, Area, House
 from engine.process.memory import Memory
@@ -51,7 +51,9 @@ def serve_engine(errand: Errand) -> int:
     _bound_memory(errand.given.memory)
     house = House(Memory(errand.house))
     areas = [Area(Memory(number)) for number in errand.areas]
-    stream = _load(errand, house)
+    if house.engine.value:
+        errand.given.take = None  # it goes on from what was played
+    stream = load(errand, house)
     if not errand.number:
         house.spare.value = os.getpid()
         errand = replace(errand, number=wait_for_go())
@@ -194,21 +196,22 @@ class Engine:
             submit(answer)
 
 
-def _load(errand: Errand, house: House) -> Stream:
-    """The stream that was asked for; in the background where another one plays."""
-    if not house.engine.value:
-        return open_stream(errand.given)
-    errand.given.take = None  # it goes on from what was played
-    if errand.number:
-        return open_stream(errand.given)
-    with ThreadPoolExecutor(1, initializer=_give_way) as loading:
-        return loading.submit(open_stream, errand.given).result()
+def load(
+    errand: Errand, house: House, tried: Callable[[Stream], object] = lambda _: None
+) -> Stream:
+    """The stream that was asked for, `tried`; by an errand of number 0, while another one plays,
+    in the background.
+    """
 
+    def made() -> Stream:
+        stream = open_stream(errand.given)
+        tried(stream)
+        return stream
 
-def _give_way() -> None:
-    """This thread takes only the time that nobody else wants."""
-    if sys.platform == "linux":  # where threads have priorities of their own
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+    if errand.number or not house.engine.value:
+        return made()
+    with ThreadPoolExecutor(1, initializer=give_way) as loading:
+        return loading.submit(made).result()
 
 
 def follow(stream: Stream, before: Area) -> None:

@@ -13,6 +13,8 @@ from engine.session import Floats
 
 if TYPE_CHECKING:
     from engine.generator import Block
+    from engine.rig.glance import Glance
+    from engine.rig.orders import Order
     from engine.runner import Runner
     from engine.sinks.keeping import Keeper
     from engine.sinks.prompting import Prompting
@@ -26,6 +28,15 @@ class Stage(Protocol):
     @property
     def keeper(self) -> Keeper | None:
         """Keeps musical states; None where none are kept."""
+        ...
+
+    @property
+    def glance(self) -> Glance | None:
+        """What a performer's screen shows; None where there is none."""
+        ...
+
+    def ask(self, order: Order) -> None:
+        """Have an order of the performer's carried out, from any thread."""
         ...
 
     def tell(self, line: str) -> None:
@@ -75,6 +86,10 @@ class Bare:
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.keeper = None
+        self.glance = None
+
+    def ask(self, _order: Order) -> None:
+        """There is no performer."""
 
     def tell(self, _line: str) -> None:
         """There is no screen."""

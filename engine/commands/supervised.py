@@ -22,30 +22,24 @@ from typing import Literal
 
 from engine.commands import say
 from engine.commands.child import FORMAT_CHANGED, Child, Errand
-from engine.errors import PerpetuoError
+from engine.commands.watching import (
+    BEGIN_S,
+    END_S,
+    LOOK_S,
+    REFUSED,
+    SIGNALLED,
+    STALE_S,
+    TAKEN_UP,
+    Report,
+    given_up,
+    prepared,
+)
 from engine.process.house import AREAS, Area, House, pipe_ends
-from engine.process.notify import Notifier
 from engine.process.patience import Patience
 from engine.process.restarts import Restarts
 
-LOOK_S = 0.05
-STALE_S = 5.0
-"""A process without a sign of life for so long is ended; see `Patience` for whose time counts."""
-
-BEGIN_S = 120.0
-"""The longest an engine may take to its first music: graphs may be built on this machine."""
-
-YOUNG_S, PAUSE_S = 3.0, 0.5
-"""What ends so young is started again after a pause."""
-
 SPARE_S = 10.0
 """After so long with music an engine is loaded that waits, or tried again."""
-
-END_S = 4.0
-SIGNALLED = 128
-"""Added to the number of the signal that ended it."""
-
-TELL_S = 1.0
 
 Role = Literal["engine", "feed"]
 
@@ -64,38 +58,6 @@ def supervise(given: Namespace) -> int:
         watcher.end()
 
 
-def prepared(given: Namespace) -> list[int]:
-    """Find the device that is asked for; what it returns holds SIGINTs and SIGTERMs from now on.
-
-    DeviceError for a device that is not there.
-    """
-    if given.device is not None:
-        from engine.sinks.device_list import check_channels, find_device
-
-        given.device = find_device(given.device)
-        check_channels(given.device, given.channels)
-    asked: list[int] = []
-    # Noted, not raised: an exception within Popen.poll would leave its lock held for ever.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda got, _: asked.append(got))
-    return asked
-
-
-def given_up(name: str, child: Child, code: int, budget: Restarts) -> int | None:
-    """What to exit with after a child has ended once too often; None to start it again.
-
-    `name` is what to call it. One that ended young is to be started after a pause, taken here.
-    """
-    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    if not budget.allowed(monotonic()):
-        say(f"perpetuo: {name} {how}, again; it is not started any more")
-        return PerpetuoError.exit_code
-    say(f"perpetuo: {name} {how}; it is started again")
-    if monotonic() - child.began_s < YOUNG_S:
-        time.sleep(PAUSE_S)
-    return None
-
-
 class Watcher:
     """Starts, watches and replaces the two; `watch` returns when that has become vain."""
 
@@ -106,12 +68,10 @@ class Watcher:
         self._areas = [Area.made() for _ in range(AREAS)]
         self._ends = [pipe_ends() for _ in range(AREAS)]
         self._budgets = {role: Restarts(given.restarts) for role in ("engine", "feed")}
-        self._notifier = Notifier()
+        self._report = Report()
         self._number = 0
         self._patience = Patience(2 * LOOK_S)
-        self._told_s = 0.0
         self._swap_asked = False
-        self._ready = False
         self._coming: Child | None = None  # an engine that is to take over
         self._leaving: list[Child] = []
         self._spare: Child | None = None  # an engine that has loaded, and waits
@@ -128,13 +88,14 @@ class Watcher:
         while not self._asked:
             if (code := self._look()) is not None:
                 return code
-            self._tell()
+            engines, feeds = self._house.engine_restarts.value, self._house.feed_restarts.value
+            self._report.look(self._house.feed_beat_s.value, f"engine {engines}, feed {feeds}")
             time.sleep(LOOK_S)
         return SIGNALLED + self._asked[0]
 
     def end(self) -> None:
         """End all of them: the feed first, so that it can say goodbye while there is music."""
-        self._notifier.stopping()
+        self._report.end()
         others = [child for child in (self._coming, self._spare) if child is not None]
         for together in ([self._feed], [self._engine, *others, *self._leaving]):
             for child in together:
@@ -183,19 +144,19 @@ class Watcher:
 
     def _after(self, role: Role, child: Child, code: int) -> int | None:
         """What to exit with after a child has ended; None to start it again."""
-        if not self._ready and code > 0:  # it said why
+        if not self._report.ready and code > 0:  # it said why
             return code
         return given_up(f"the {role}", child, code, self._budgets[role])
 
     def _look_at_swap(self) -> None:
         """Begin a swap that was asked for; end one that is done, or cannot be."""
         if self._coming is None:
-            if self._swap_asked and self._ready:
+            if self._swap_asked and self._report.ready:
                 self._swap_asked = False
                 self._coming = self._new_engine()
         elif self._coming.ended() is not None:
             self._coming = None
-            say("perpetuo: the bundle cannot be taken up; what plays goes on")
+            say(REFUSED)
         elif self._house.engine.value == self._coming.errand.number:
             self._hand_over(self._coming)
 
@@ -205,29 +166,23 @@ class Watcher:
         self._engine, self._coming = engine, None
         if self._spare is not None:  # it has loaded the bundle of before
             self._spare.kill()
-        say("perpetuo: the bundle was taken up anew")
+        say(TAKEN_UP)
 
     def _look_at_spare(self, now_s: float) -> None:
         """Have an engine that waits, where there is memory for it and time to load it."""
         if self._spare is not None and self._spare.ended() is not None:
             self._spare, self._spare_due_s = None, now_s + SPARE_S
-        if self._given.spare and self._spare is None and self._ready and self._coming is None:
+        if (
+            self._given.spare
+            and self._spare is None
+            and self._report.ready
+            and self._coming is None
+        ):
             due_s = max(self._spare_due_s, self._engine.began_s + SPARE_S)
             if now_s >= due_s and self._beat_of(self._engine):
                 self._spare_due_s = now_s + SPARE_S
                 if room_for_another(self._engine.pid):
                     self._spare = Child(replace(self._errand("engine", 0), number=0))
-
-    def _tell(self) -> None:
-        """Tell systemd how it goes, if it asks."""
-        if not self._ready and self._house.feed_beat_s.value:
-            self._ready = True
-            self._notifier.ready()
-        now_s = monotonic()
-        if now_s - self._told_s > min(TELL_S, (self._notifier.watchdog_s or TELL_S) / 4):
-            self._told_s = now_s
-            engines, feeds = self._house.engine_restarts.value, self._house.feed_restarts.value
-            self._notifier.alive(f"playing; started again: engine {engines}, feed {feeds}")
 
     # ---- children -----------------------------------------------------------------------------
 

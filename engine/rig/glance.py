@@ -38,7 +38,7 @@ class Glance:
         self._before: ControlSnapshot | None = None
         self._newest = 0  # revision of the newest ideas
         self._heard: _Mark | None = None  # the first block that was made with them
-        self.lines: deque[str] = deque(maxlen=LINES)
+        self._lines: deque[str] = deque(maxlen=LINES)
         self.scene = ""
         # Set by whoever plays:
         self.music: Callable[[], RunnerStatus] | None = None
@@ -60,18 +60,32 @@ class Glance:
 
     def tell(self, line: str) -> None:
         """A line for people."""
-        self.lines.append(line)
+        self._lines.append(line)
 
     def tale(self, path: str, *arguments: str | float) -> None:
         """What the desk has told."""
         if path in ("/scene", "/state"):
             self.scene = str(arguments[0]) if path == "/scene" else ""
-            self.lines.append(f"{path[1:]} {arguments[0]}")
+            self._lines.append(f"{path[1:]} {arguments[0]}")
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Lines for people, the newest last."""
+        return tuple(self._lines)
 
     @property
     def ready(self) -> bool:
         """True once something plays."""
         return self.music is not None
+
+    @property
+    def specs(self) -> Mapping[str, ControlSpec]:
+        """The controls."""
+        return self._desk.controls.specs
+
+    def values(self) -> Mapping[str, float | None]:
+        """How they stand."""
+        return self._desk.controls.snapshot().values
 
     def view(self) -> View:
         """Everything, now."""
@@ -91,7 +105,8 @@ class Glance:
             chunk=sounding.index if sounding else None, prompts=desk.words,
             faders=tuple(fader(spec, now.values) for spec in desk.controls.specs.values()),
             scenes=tuple(desk.show.scenes), scene=self.scene, states=tuple(self.states()),
-            recording=self.recording(), device=self.device(), lines=tuple(self.lines),
+            recording=self.recording(), device=self.device(),
+            values=dict(now.values),
         )  # fmt: skip
 
     def _heard_at_s(self, now: ControlSnapshot, marks: list[_Mark]) -> float | None:

@@ -34,9 +34,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def wanted(given: argparse.Namespace) -> bool:
-    """True if any of them was given."""
+    """True if any of them was given; `watched` by a screen in another process is one."""
     names = ("osc", "midi", "show", "record", "states", "flight")
-    switched = getattr(given, "screen", False) or getattr(given, "link", False)
+    switched = any(getattr(given, name, False) for name in ("screen", "watched", "link"))
     return switched or any(getattr(given, name, None) is not None for name in names)
 
 

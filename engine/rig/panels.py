@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from rich.text import Text
 
@@ -132,9 +133,9 @@ def faders(view: View, cursor: int, rows: int, width: int) -> Text:
     return text
 
 
-def messages(view: View, rows: int, width: int) -> Text:
+def messages(lines: Sequence[str], rows: int, width: int) -> Text:
     """The last lines, as much of each as there is room for."""
-    return Text("\n".join(line[:width] for line in view.lines[-rows:]), QUIET)
+    return Text("\n".join(line[:width] for line in lines[-rows:]), QUIET)
 
 
 def _row(one: Fader, width: int) -> str:

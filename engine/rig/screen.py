@@ -1,7 +1,7 @@
 """The performer's screen in a terminal: meters, controls and keys, by textual.
 
-It runs in the main thread and looks at the music four times a second; what is pressed goes to the
-rig's thread. Nothing of it is ever waited for where music is made.
+It looks at the music four times a second, in another thread than makes it or in another process;
+what is pressed goes to the rig's thread. Nothing of it is ever waited for where music is made.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Footer, Input, Static
 
 from engine.rig import panels
-from engine.rig.desk import Desk
 from engine.rig.faders import from_fader, to_fader
-from engine.rig.glance import Glance
 from engine.rig.orders import (
     UNITS,
     Hush,
@@ -33,7 +31,8 @@ from engine.rig.orders import (
     SetPrompts,
     Words,
 )
-from engine.rig.view import View
+from engine.rig.view import Sight, View
+from engine.spec import ControlSpec
 
 EVERY_S = 0.25
 FADE_S = 4.0
@@ -44,6 +43,8 @@ GAIN_DB = 1.0
 LEFT = 0.58
 """Of the width, for the left half."""
 
+NOT_YET = " perpetuo makes its first music …"
+AGAIN = " perpetuo begins anew …"
 MORE_KEYS = "1-9 scene  ↑↓←→ control  x free  + - gain"
 log = logging.getLogger(__name__)
 
@@ -89,14 +90,12 @@ class Panels(App[None]):
     ]
 
     def __init__(
-        self, glance: Glance, desk: Desk, ask: Callable[[Order], None],
-        over: Callable[[], bool] = lambda: False,
-    ) -> None:  # fmt: skip
-        """It is left by itself when all is `over`."""
+        self, sight: Sight, ask: Callable[[Order], None], over: Callable[[], bool] = lambda: False
+    ) -> None:
+        """It is left by itself when all is `over`, which is asked whenever it looks."""
         super().__init__()
-        self._glance = glance
-        self._desk = desk
-        self._give = ask
+        self._sight = sight
+        self._ask = ask
         self._over = over
         self._cursor = 0
         self._question = ""
@@ -138,18 +137,21 @@ class Panels(App[None]):
         room = next(iter(self.query("#messages")), None)
         if room is None:  # the app ends
             return
-        if not self._glance.ready:
-            self._draw("head", Text(" perpetuo makes its first music …", "bold reverse"))
-            return
-        view, width = self._glance.view(), self.size.width
+        width = self.size.width
         left = round(LEFT * width) - 2
+        lines, rows = self._sight.lines, max(1, room.size.height)
+        self._draw("messages", panels.messages(lines, rows, left))
+        if not self._sight.ready:
+            again = "meters" in self._drawn
+            self._draw("head", Text(AGAIN if again else NOT_YET, "bold reverse"))
+            return
+        view = self._sight.view()
         self._draw("head", panels.head(view, width))
         self._draw("meters", panels.meters(view, left))
         self._draw("revisions", panels.revisions(view))
         self._draw("window", panels.window(view, left))
         self._draw("prompts", panels.prompts(view))
         self._draw("scenes", panels.scenes(view))
-        self._draw("messages", panels.messages(view, max(1, room.size.height), left))
         rows = max(1, self.size.height - 2 - 3 * bool(self._question))
         self._draw("faders", panels.faders(view, self._cursor, rows, width - left - 3))
 
@@ -162,8 +164,18 @@ class Panels(App[None]):
 
     # ---- hands, scenes, faders ----------------------------------------------------------------
 
+    def _give(self, order: Order) -> None:
+        """An order; it is lost while nothing plays, and not carried out later."""
+        if self._sight.ready:
+            self._ask(order)
+
     def _value(self, name: str) -> float | None:
-        return self._desk.controls.snapshot().values[name]
+        return self._sight.values().get(name)
+
+    def _chosen(self) -> ControlSpec | None:
+        """The control that the cursor is at; None while nobody knows which there are."""
+        specs = list(self._sight.specs.values())
+        return specs[min(self._cursor, len(specs) - 1)] if specs else None
 
     def action_switch(self, name: str) -> None:
         """On or off."""
@@ -183,28 +195,30 @@ class Panels(App[None]):
 
     def action_gain(self, steps: int) -> None:
         """Louder or softer."""
-        spec = self._desk.controls.specs["gain_db"]
-        value = (self._value("gain_db") or 0.0) + steps * GAIN_DB
-        self._give(SetControls({"gain_db": min(max(value, spec.minimum), spec.maximum)}))
+        if (spec := self._sight.specs.get("gain_db")) is not None:
+            value = (self._value("gain_db") or 0.0) + steps * GAIN_DB
+            self._give(SetControls({"gain_db": min(max(value, spec.minimum), spec.maximum)}))
 
     def action_scene(self, number: int) -> None:
         """The scene of this key."""
-        names = list(self._desk.show.scenes)
-        if number <= len(names):
+        if self._sight.ready and number <= len(names := self._sight.view().scenes):
             self._give(Recall(names[number - 1]))
 
     def action_quantise(self) -> None:
         """Now, beat, bar, and again."""
-        self._give(Quantise(UNITS[(UNITS.index(self._desk.unit) + 1) % len(UNITS)]))
+        if self._sight.ready:
+            unit = self._sight.view().unit
+            self._give(Quantise(UNITS[(UNITS.index(unit) + 1) % len(UNITS)]))
 
     def action_choose(self, step: int) -> None:
         """The control above or below."""
-        self._cursor = (self._cursor + step) % len(self._desk.controls.specs)
+        self._cursor = (self._cursor + step) % max(1, len(self._sight.specs))
         self._look()
 
     def action_turn(self, step: int) -> None:
         """The chosen control a little further; a whole one by 1 at least."""
-        spec = list(self._desk.controls.specs.values())[self._cursor]
+        if (spec := self._chosen()) is None:
+            return
         value = self._value(spec.name)
         moved = from_fader(spec, to_fader(spec, value) + step * TURN)
         if spec.whole and value is not None and moved == value:
@@ -213,8 +227,8 @@ class Panels(App[None]):
 
     def action_free(self) -> None:
         """Leave the chosen control to the music, where it can be."""
-        spec = list(self._desk.controls.specs.values())[self._cursor]
-        if spec.optional:
+        spec = self._chosen()
+        if spec is not None and spec.optional:
             self._give(SetControls({spec.name: None}))
 
     # ---- questions ----------------------------------------------------------------------------
@@ -224,7 +238,7 @@ class Panels(App[None]):
         self._question = question
         line = self.query_one("#ask", Input)
         line.border_title, line.border_subtitle = ASK[question], "Enter, or Escape"
-        line.value = self._suggested(question, self._glance.view()) if self._glance.ready else ""
+        line.value = self._suggested(question, self._sight.view()) if self._sight.ready else ""
         line.display = True
         line.focus()
 

@@ -1,5 +1,6 @@
 // The controls, built from the list in the server's hello, and the figures below them.
 
+import { Pace } from "./pace.js";
 import { BUTTONS, button, choice, create, dial, entry, slider, toggle } from "./widgets.js";
 
 const element = (id) => document.getElementById(id);
@@ -11,7 +12,7 @@ const PLACES = ["hand-buttons", "hand-sliders", "key", "motion", "instruments", 
 const FIELDSETS = ["hands", "asking", "ideas"];
 
 export class Board {
-  /** `set(name, value)` asks the server. */
+  /** `set(spec, value, asked)` asks the server for what was wanted at that time. */
   constructor(set) {
     this.set = set;
     this.controls = new Map();
@@ -21,7 +22,7 @@ export class Board {
   /** `prompting` is that of the hello: null where nothing takes prompts. */
   build(specs, prompting) {
     for (const id of PLACES) element(id).replaceChildren();
-    for (const { timer } of this.controls.values()) clearTimeout(timer);
+    for (const { pace } of this.controls.values()) pace.stop();
     this.controls.clear();
     document.body.dataset.prompting = prompting !== null;
     element("asking").hidden = prompting === null;
@@ -31,6 +32,7 @@ export class Board {
     for (const spec of [...specs].sort((a, b) => rank(a) - rank(b))) {
       const [make, parent] = placed(spec, prompting !== null);
       const control = make(spec, (value) => this.ask(spec.name, value));
+      control.pace = new Pace(EVERY_MS, (value, asked) => this.set(spec, value, asked));
       element(parent).append(control.element);
       control.show(spec.value);
       this.controls.set(spec.name, control);
@@ -45,15 +47,11 @@ export class Board {
     }
   }
 
-  /** Ask at most every 60 ms for each control, for the newest value. */
+  /** Ask at once, and at most every 60 ms for each control, for the newest value. */
   ask(name, value) {
     const control = this.controls.get(name);
     control.touched = performance.now();
-    control.wanted = value;
-    control.timer ??= setTimeout(() => {
-      control.timer = undefined;
-      this.set(name, control.wanted);
-    }, EVERY_MS);
+    control.pace.want(value);
   }
 
   /** Show the values of a state message, except those that are being moved here. */

@@ -2,6 +2,7 @@
 
 import { Board } from "./board.js";
 import { Feed, feedPath } from "./feed.js";
+import { Heard } from "./heard.js";
 import { kiosk, unlock } from "./kiosk.js";
 import { OPUS_RATE, OpusDecoder, decodesOpus } from "./opus.js";
 import { Prompts } from "./prompts.js";
@@ -20,14 +21,16 @@ class Page {
     this.ring = new Ring(element("ring"));
     this.meter = new Meter(element("meter"));
     this.spectrogram = new Spectrogram(element("spectrogram"));
-    this.board = new Board((name, value) => this.ask(name, (feed) => feed.set(name, value)));
-    this.prompts = new Prompts(element("prompts"), element("add-prompt"), (prompts) =>
-      this.ask("prompts", (feed) => feed.prompt(prompts)),
+    this.board = new Board(({ name, kind }, value, asked) =>
+      this.ask({ name, kind, asked }, (feed) => feed.set(name, value)),
     );
+    this.prompts = new Prompts(element("prompts"), element("add-prompt"), (prompts, asked) =>
+      this.ask({ name: "prompts", kind: "idea", asked }, (feed) => feed.prompt(prompts)),
+    );
+    this.heard = new Heard((change) => this.tell(change));
     this.stats = SILENT;
     this.reported = this.drawn = performance.now();
     this.received = 0;
-    this.unheard = [];
     this.codec = new URLSearchParams(location.search).get("codec") ?? PCM;
     this.token = new URLSearchParams(location.hash.slice(1)).get("token");
     element("start").addEventListener("click", () => this.toggle());
@@ -73,7 +76,7 @@ class Page {
     url.search = url.hash = "";
     const on = {
       hello: (hello) => this.greet(hello),
-      packet: (packet) => (packet.payload ? this.decoder.decode(packet) : this.hear(packet)),
+      packet: (packet) => this.arrive(packet),
       message: (message) => this.listen(message),
       status: (text, state) => this.status(text, state),
     };
@@ -140,7 +143,7 @@ class Page {
     });
     const analyser = new AnalyserNode(context, { fftSize: 1024, smoothingTimeConstant: 0 });
     node.connect(analyser).connect(context.destination);
-    node.port.onmessage = ({ data }) => this.played(data);
+    node.port.onmessage = ({ data }) => ("mark" in data ? this.sound(data, context) : this.played(data));
     this.spectrogram.listen(analyser);
     return node;
   }
@@ -152,7 +155,13 @@ class Page {
     this.prepare(hello.audio);
     this.ring.layout(hello.window, this.rate);
     this.board.build(hello.controls, hello.prompting);
-    this.unheard = [];
+    this.heard.forget();
+  }
+
+  arrive(packet) {
+    packet.marks = this.heard.arrive(packet, performance.now());
+    if (packet.payload) this.decoder.decode(packet);
+    else this.hear(packet);
   }
 
   async hear(packet) {
@@ -161,7 +170,8 @@ class Page {
     const node = await this.player;
     const position = Math.round(packet.position * this.stretch);
     const frames = Math.round(packet.frames * this.stretch);
-    node.port.postMessage({ ...packet, payload: null, position, frames }, [packet.samples.buffer]);
+    const marks = packet.marks.map(({ id, offset }) => ({ id, offset: Math.round(offset * this.stretch) }));
+    node.port.postMessage({ ...packet, payload: null, position, frames, marks }, [packet.samples.buffer]);
   }
 
   listen(message) {
@@ -185,10 +195,20 @@ class Page {
     this.stats = { ...stats, position: stats.position / this.stretch };
     this.reported = performance.now();
     this.meter.show(stats);
-    while (this.unheard.length && this.stats.position >= this.unheard[0].at) {
-      const { name, asked } = this.unheard.shift();
-      this.board.answer(`${name}: heard after ${((this.reported - asked) / 1000).toFixed(2)} s`);
-    }
+  }
+
+  /** A mark was played at `time` of the context's clock: when does that come out of the device? */
+  sound({ mark, time }, context) {
+    const { contextTime, performanceTime } = context.getOutputTimestamp();
+    this.heard.sound(mark, performanceTime + 1000 * (time - contextTime));
+  }
+
+  /** Say when a control was heard: here, and in the browser's own timeline (User Timing). */
+  tell({ name, kind, revision, asked, arrived, sounded }) {
+    this.board.answer(`${name}: heard after ${((sounded - asked) / 1000).toFixed(2)} s`);
+    const label = `${kind} to sound`;
+    performance.clearMeasures(label);
+    performance.measure(label, { start: asked, end: sounded, detail: { name, kind, revision, arrived } });
   }
 
   /** The sample that sounds at a time, between two reports of the player. */
@@ -200,13 +220,9 @@ class Page {
 
   // ---- what people do -----------------------------------------------------------------------
 
-  async ask(name, send) {
-    const asked = performance.now();
+  async ask(change, send) {
     try {
-      const { heard_at: at } = await send(this.feed);
-      this.unheard = this.unheard.filter((other) => other.name !== name);
-      this.unheard.push({ name, asked, at });
-      this.unheard.sort((a, b) => a.at - b.at);
+      this.heard.expect({ ...(await send(this.feed)), ...change });
     } catch (problem) {
       if (problem.code !== SUPERSEDED) this.board.answer(problem.message, true);
     }

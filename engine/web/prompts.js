@@ -3,6 +3,7 @@
 // What is typed is asked for on Enter or when the field is left, a weight while it moves. What
 // other listeners ask for replaces the rows, but never under the hands of whoever is at them.
 
+import { Pace } from "./pace.js";
 import { create, range } from "./widgets.js";
 
 const EVERY_MS = 150;
@@ -18,12 +19,13 @@ const EXAMPLES = [
 ];
 
 export class Prompts {
-  /** `ask(prompts)` asks the server; `list` and `add` are the elements. */
+  /** `ask(prompts, asked)` asks the server for what was wanted at that time; `list` and `add` are the elements. */
   constructor(list, add, ask) {
     Object.assign(this, { list, add, ask });
     this.rows = [];
     this.touched = -OWN_MS;
     this.present = "";
+    this.pace = new Pace(EVERY_MS, (_, asked) => this.send(asked));
     add.addEventListener("click", () => this.insert({ text: "", weight: 1 }).field.focus());
     list.addEventListener("focusout", () => setTimeout(() => this.settle()));
     this.render([]);
@@ -87,13 +89,14 @@ export class Prompts {
   changed() {
     this.touched = performance.now();
     for (const { field } of this.rows) field.defaultValue = field.value;
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      const wanted = this.wanted();
-      if (JSON.stringify(wanted) === this.present) return;
-      this.present = JSON.stringify(wanted);
-      this.ask(wanted);
-    }, EVERY_MS);
+    this.pace.want();
+  }
+
+  send(asked) {
+    const wanted = this.wanted();
+    if (JSON.stringify(wanted) === this.present) return;
+    this.present = JSON.stringify(wanted);
+    this.ask(wanted, asked);
   }
 
   /** The rows that ask for something, as the protocol has them. */

@@ -3,13 +3,18 @@
 // Packets come in by their position in the feed; what was already received is ignored, a gap or a
 // new epoch is joined by a short crossfade. The buffer aims at `target` of audio in hand when the
 // next packet arrives: 80 ms at first, 5 ms more after each underrun, at most 500 ms. A clock that
-// drifts is followed by resampling within 0.1 %; audio beyond the aim is dropped, oldest first. Of
-// the packets that a late joiner is sent again, only as much is kept as the aim asks for.
+// drifts is followed by resampling within 0.1 %; audio beyond the aim is dropped, oldest first: from
+// 250 ms on, and in the first five seconds from 20 ms on, for how much a start leaves too much depends
+// on where between two packets it fell. Of the packets that a late joiner is sent again, only as much
+// is kept as the aim asks for. A packet may carry marks: when the first sample at or behind one is
+// played, that is told.
 
 const TARGET_FIRST_S = 0.08;
 const TARGET_STEP_S = 0.005;
 const TARGET_MOST_S = 0.5;
 const SURPLUS_S = 0.25;
+const SURPLUS_FIRST_S = 0.02;
+const FIRST_CHECKS = 5;
 const RING_S = 8;
 const JOIN_S = 0.005;
 const TRIM_MOST = 0.001;
@@ -29,6 +34,8 @@ class Player extends AudioWorkletProcessor {
     this.written = 0;
     this.at = 0;
     this.packet = 0;
+    this.marks = [];
+    this.firstChecks = FIRST_CHECKS;
     this.playing = false;
     this.gain = 0;
     this.trim = 0;
@@ -44,12 +51,13 @@ class Player extends AudioWorkletProcessor {
     return this.written - this.at;
   }
 
-  push({ epoch, position, frames, samples, replay }) {
+  push({ epoch, position, frames, samples, replay, marks }) {
     let skip = 0;
     if (epoch === this.epoch) skip = Math.max(0, this.expected - position);
     if (skip >= frames) return;
     const joined = epoch === this.epoch && position <= this.expected;
     if (!joined) this.fadeTail();
+    for (const { id, offset } of marks ?? []) this.mark(id, Math.max(0, offset - skip));
     this.copy(samples, skip, frames, joined ? 0 : this.joinSamples);
     this.epoch = epoch;
     this.expected = position + frames;
@@ -57,6 +65,11 @@ class Player extends AudioWorkletProcessor {
     const full = this.fill > this.size - 2 * frames;
     if (full || (replay && this.playing)) this.drop(this.fill - this.target - frames);
     if (!this.playing && this.fill >= this.target + frames) this.start();
+  }
+
+  mark(id, offset) {
+    this.marks.push({ id, at: this.written + offset });
+    this.marks.sort((a, b) => a.at - b.at);
   }
 
   copy(samples, from, to, fadeIn) {
@@ -115,12 +128,17 @@ class Player extends AudioWorkletProcessor {
   play(output, frame, step) {
     const whole = Math.floor(this.at);
     const part = this.at - whole;
+    while (this.at >= this.marks[0]?.at) this.tell(this.marks.shift(), frame);
     this.gain = Math.min(1, this.gain + 1 / this.joinSamples);
     for (let channel = 0; channel < output.length; channel++) {
       this.sound(output, channel, frame, this.gain * this.hermite(this.ring[channel], whole, part));
     }
     this.at += step;
     this.stats.played++;
+  }
+
+  tell({ id }, frame) {
+    this.port.postMessage({ mark: id, time: currentTime + frame / sampleRate });
   }
 
   rest(output, frame) {
@@ -152,6 +170,7 @@ class Player extends AudioWorkletProcessor {
     this.playing = false;
     this.breakOff();
     this.stats.underruns++;
+    this.firstChecks = 0;
     this.target = Math.min(TARGET_MOST_S * this.rate, this.target + TARGET_STEP_S * this.rate);
   }
 
@@ -162,7 +181,8 @@ class Player extends AudioWorkletProcessor {
     this.lowUntil -= samples;
     if (this.lowUntil > 0) return;
     const surplus = this.low - this.target;
-    if (surplus > SURPLUS_S * this.rate) this.drop(surplus);
+    const most = this.firstChecks-- > 0 ? SURPLUS_FIRST_S : SURPLUS_S;
+    if (surplus > most * this.rate) this.drop(surplus);
     const trim = surplus / (TRIM_OVER_S * this.rate);
     this.trim = Math.max(-TRIM_MOST, Math.min(TRIM_MOST, trim));
     this.low = Infinity;

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from engine.backends.device import graphs_of
 from engine.backends.gpu import Gpu, first_gpu
 from engine.backends.onnx_half import fold, in_half
 from engine.backends.onnx_model import Model, read_model
@@ -60,7 +61,7 @@ class TensorRtBackend(DeviceBackend):
         runtime = load_runtime()
         host: dict[str, Session] = {
             graph: open_cpu(runtime, bundle, graph, threads)
-            for graph in bundle.manifest.graphs if graph not in HOT
+            for graph in graphs_of(bundle) if graph not in HOT
         }  # fmt: skip
         super().__init__(bundle, device, host)
         self._where = device.name

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from engine.backends.device import Buffer
+from engine.backends.device import Buffer, graphs_of
 from engine.backends.onnx_half import fold, in_half
 from engine.backends.onnx_model import read_model
 from engine.backends.torch.program import Program, Weights, refuse_unknown
@@ -70,8 +70,10 @@ class TorchDevice:
             torch.backends.cudnn.allow_tf32 = False  # float32 is float32, as packed
         self._lock = threading.Lock()
         self.graphs = {
-            name: TorchGraph(bundle, spec, self.where, half and name in HALVES)
-            for name, spec in bundle.manifest.graphs.items()
+            name: TorchGraph(
+                bundle, bundle.manifest.graphs[name], self.where, half and name in HALVES
+            )
+            for name in graphs_of(bundle)
         }
 
     def buffer(self, shape: tuple[int, ...], dtype: str) -> TorchBuffer:

@@ -1,4 +1,6 @@
-"""A headless Chromium, driven over its DevTools protocol."""
+"""A headless Chromium, driven over its DevTools protocol: for what is measured of the page, and for
+its tests.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,11 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-PROGRAM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+from engine.errors import UsageError
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+PROGRAM = next(filter(None, map(shutil.which, NAMES)), None)
+CURE = "apt install chromium"
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
@@ -24,9 +30,14 @@ OPTIONS = (
 )  # fmt: skip
 POLICY = "--autoplay-policy={}"
 FREE, GUARDED = "no-user-gesture-required", "document-user-activation-required"
-
-
+ANSWER_S = 60.0
 OPEN = "location.href !== 'about:blank'"
+CODES = {"Tab": 9, "Enter": 13, "ArrowLeft": 37, "ArrowRight": 39}
+"""Keys that do something by their code; a letter's is its own."""
+
+
+class PageError(Exception):
+    """A page that did not open, or a script of ours that it did not take."""
 
 
 class Tab:
@@ -46,19 +57,21 @@ class Tab:
         number = next(self._ids)
         self._asked[number] = asyncio.get_running_loop().create_future()
         await self._link.send(json.dumps({"id": number, "method": method, "params": parameters}))
-        return await asyncio.wait_for(self._asked[number], 60)
+        return await asyncio.wait_for(self._asked[number], ANSWER_S)
 
     async def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression; promises are awaited."""
+        """The value of a JavaScript expression; promises are awaited. PageError where it throws."""
         answer = await self.ask(
             "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True,
             userGesture=self.gestures,
         )  # fmt: skip
-        assert "exceptionDetails" not in answer, answer
+        if "exceptionDetails" in answer:
+            details = answer["exceptionDetails"]
+            raise PageError(details.get("exception", {}).get("description", details["text"]))
         return answer.get("result", {}).get("value")  # none between two pages
 
     async def until(self, expression: str, timeout_s: float = 60.0) -> Any:
-        """Wait until an expression is true, and return its value."""
+        """Wait until an expression is true, and return its value; TimeoutError."""
         async with asyncio.timeout(timeout_s):
             while not (value := await self.evaluate(expression)):
                 await asyncio.sleep(0.1)
@@ -79,9 +92,14 @@ class Tab:
             )
 
     async def key(self, key: str) -> None:
-        """One key, pressed and released."""
+        """One key, pressed and released, as the keyboard sends it."""
+        number = CODES.get(key) or ord(key.upper())
         for kind in ("keyDown", "keyUp"):
-            await self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=key)
+            typed = {"text": "\r"} if key == "Enter" and kind == "keyDown" else {}
+            await self.ask(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key,
+                windowsVirtualKeyCode=number, **typed,
+            )  # fmt: skip
 
     async def screenshot(self, path: Path) -> None:
         """Write what is seen as a PNG file."""
@@ -105,9 +123,11 @@ class Tab:
 async def browsing(profile: Path, url: str, *, guarded: bool = False) -> AsyncIterator[Tab]:
     """A tab that has opened `url`, with an empty profile of its own; no other host is found.
 
-    In a `guarded` one nothing sounds before a gesture, as with people's browsers.
+    In a `guarded` one nothing sounds before a gesture, as with people's browsers. UsageError where
+    there is no Chromium, TimeoutError where it does not start, PageError where `url` does not open.
     """
-    assert PROGRAM is not None
+    if PROGRAM is None:
+        raise UsageError(f"there is no Chromium: {CURE}")
     process = subprocess.Popen(
         [PROGRAM, *OPTIONS, POLICY.format(GUARDED if guarded else FREE),
          f"--user-data-dir={profile}", "about:blank"],
@@ -116,10 +136,12 @@ async def browsing(profile: Path, url: str, *, guarded: bool = False) -> AsyncIt
     try:
         async with connect(await _address(profile), max_size=None) as link:
             tab = Tab(link, gestures=not guarded)
-            for domain in ("Runtime", "Log", "Page"):
-                await tab.ask(f"{domain}.enable")
-            await tab.ask("Page.navigate", url=url)
             try:
+                for domain in ("Runtime", "Log", "Page"):
+                    await tab.ask(f"{domain}.enable")
+                opened = await tab.ask("Page.navigate", url=url)
+                if "errorText" in opened:
+                    raise PageError(f"{url}: {opened['errorText']}")
                 await tab.until(f"document.readyState === 'complete' && {OPEN}")
                 yield tab
             finally:
@@ -131,7 +153,7 @@ async def browsing(profile: Path, url: str, *, guarded: bool = False) -> AsyncIt
 
 async def _address(profile: Path) -> str:
     """The DevTools address of the first page, as soon as there is one."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(ANSWER_S):
         while True:
             await asyncio.sleep(0.1)
             try:

@@ -1,0 +1,59 @@
+"""Passes in one run: what one by one would give, in float64."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from model.descent import descended
+from model.presets import PRESETS
+from model.velocity import VelocityNetwork
+
+PRESET = PRESETS["tiny"].prompted
+ROWS, CHUNKS, PASSES = 2, 3, 4
+
+
+def network() -> VelocityNetwork:
+    torch.manual_seed(0)
+    made = VelocityNetwork(PRESET).double().eval()
+    with torch.no_grad():
+        for weight in made.parameters():
+            weight += 0.05 * torch.randn_like(weight)
+    return made
+
+
+def asked(made: VelocityNetwork) -> dict[str, torch.Tensor]:
+    """Chunks of which the first looks back on the ring and the others on each other."""
+    ring = PRESET.context_chunks
+    filled = torch.ones(ROWS, CHUNKS, ring).double()
+    filled[0, :, 1] = 0.0
+    states = {
+        name: torch.randn(ROWS, *x.shape[1:]).double() for name, x in made.initial_states().items()
+    }
+    return {
+        "position": torch.tensor([[5, 6, 7], [4095, 4096, 4097]]),
+        "filled": filled,
+        "sees": torch.ones(ROWS, CHUNKS, CHUNKS).double().tril(),
+        "before": torch.tensor([[2, ring, ring + 1]] * ROWS),
+        "states": states,
+        "tokens": torch.randint(0, PRESET.vocabulary, (ROWS, CHUNKS, PRESET.chunk_frames // 2)),
+        "brief": torch.randn(ROWS, CHUNKS, PRESET.brief).double(),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("scan", [False, True])
+def test_passes_in_one_run_are_passes_one_by_one(scan: bool) -> None:
+    made = network()
+    about = asked(made)
+    latents = torch.randn(ROWS, CHUNKS, PRESET.chunk_frames, PRESET.dim).double()
+    begin = torch.tensor([[0.4, 0.8, 1.3], [0.5, 0.9, 1.5]]).double()
+    angles = torch.stack([begin * (1 - k / 8) for k in range(PASSES + 1)], dim=1)
+    z = latents
+    with torch.no_grad():
+        for k in range(PASSES):
+            velocity, _ = made.cached_pass(z, angles[:, k], **about)
+            omega = (angles[:, k] - angles[:, k + 1])[..., None, None]
+            z = torch.cos(omega) * z - torch.sin(omega) * velocity
+        found = descended(made, latents, angles, **about, scan=scan)
+    assert (found - z).abs().max() < 1e-12
+    assert (found - latents).abs().max() > 0.1
