@@ -34,6 +34,12 @@ def round_off(audio: Floats) -> float:
     return peak
 
 
+def within(audio: Floats) -> None:
+    """Round off, in place, where two pieces of music that lie over each other leave [−1, 1]."""
+    if audio.size and np.abs(audio).max() > 1.0:
+        round_off(audio)
+
+
 def fault(audio: Floats, peak: float, latents: Floats) -> str | None:
     """Why a block must not be played: `not_finite`, `over_level`, `dc`; None for music.
 

@@ -12,7 +12,7 @@ from engine.controls import Controls, ControlSnapshot
 from engine.cover import Cover
 from engine.errors import BundleError
 from engine.generator import Block, Generator
-from engine.guard import fault
+from engine.guard import fault, within
 from engine.session import Floats
 
 MOST_FAULTS = 8
@@ -43,6 +43,8 @@ class Producer:
             self.faults[found] += 1
             return None
         audio = self._cover.rejoin(block.audio)
+        if audio is not block.audio:
+            within(audio)
         self._cover.remember(audio)
         return self._placed(replace(block, audio=audio))
 

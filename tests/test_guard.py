@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.guard import KNEE, fault, round_off
+from engine.guard import KNEE, fault, round_off, within
 
 LATENTS = np.zeros((16, 8), np.float32)
 
@@ -67,3 +67,15 @@ def test_silence_is_no_fault() -> None:
 def test_latents_that_are_not_finite_are_a_fault_even_if_they_sound() -> None:
     audio = tone(0.5)
     assert fault(audio, round_off(audio), np.full((16, 8), -np.inf, np.float32)) == "not_finite"
+
+
+def test_what_lies_within_stays_and_what_does_not_is_rounded_off() -> None:
+    quiet = np.linspace(-1.0, 1.0, 201, dtype=np.float32)[:, None]
+    same = quiet.copy()
+    within(same)
+    np.testing.assert_array_equal(same, quiet)
+    loud = 1.3 * quiet
+    within(loud)
+    assert np.abs(loud).max() < 1.0
+    np.testing.assert_array_equal(loud[100:160], (1.3 * quiet)[100:160])
+    within(loud[:0])

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.process.house import Area
@@ -158,6 +158,7 @@ def test_samples_and_marks_count_on_over_all_engines() -> None:
 
 
 @given(st.lists(st.one_of(st.integers(1, 5000), st.none()), max_size=30))
+@example([262, 1, 1, 1, 4499, None, None, None, None, None])
 def test_every_packet_is_full_and_finite_whatever_comes(events: list[int | None]) -> None:
     played = Played()
     for event in events:

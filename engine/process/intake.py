@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from engine.cover import Cover
+from engine.guard import within
 from engine.process.music import SharedRing
 from engine.session import Floats
 from engine.sinks.feed import Blocks, Mark
@@ -98,6 +99,7 @@ class Intake:
             part = slice(self._cross - self._leaving.shape[0], None)
             out[:count] *= self._rise[part][:count]
             out[:count] += self._leaving[:count] * self._fall[part][:count]
+            within(out[:count])
             self._leaving = self._leaving[count:]
         self._cover.remember(out)
 
@@ -111,6 +113,7 @@ class Intake:
         self.dry = True
         self._leaving = self._leaving[:0]
         out[:] = self._cover.next(out.shape[0])
+        within(out)
 
     # ---- from one engine to the next ----------------------------------------------------------
 
