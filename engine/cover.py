@@ -33,6 +33,7 @@ class Cover:
         self._loop: Floats | None = None
         self._prepared: Floats | None = None
         self._at = 0
+        self._owed = self._memory[:0]  # of the jump at the way in, what is still to be spread
         turn = np.linspace(0.0, np.pi / 2, self._seam, endpoint=False)
         self._rise = np.sin(turn).astype(np.float32)[:, None]
         self._fall = np.cos(turn).astype(np.float32)[:, None]
@@ -62,12 +63,11 @@ class Cover:
 
         Silence only if nothing was ever played.
         """
-        fresh = self._loop is None
         if self._loop is None:
             self._loop, self._at = self._found_loop(), 0
+            if self._known:
+                self._owed = self._jump(self._loop) * self._fall**2
         audio = self._from_loop(self._loop, samples)
-        if fresh and self._known:
-            self._spread_jump(audio)
         self.remember(audio)
         return audio
 
@@ -79,13 +79,16 @@ class Cover:
         tail = self._from_loop(self._loop, count)
         joined = audio.copy()
         joined[:count] = tail * self._fall[:count] + audio[:count] * self._rise[:count]
-        self._loop = None
+        self._loop, self._owed = None, self._memory[:0]
         return joined
 
     def _from_loop(self, loop: Floats, samples: int) -> Floats:
         places = (self._at + np.arange(samples)) % loop.shape[0]
         self._at = (self._at + samples) % loop.shape[0]
         taken: Floats = loop[places]
+        count = min(samples, self._owed.shape[0])
+        taken[:count] += self._owed[:count]
+        self._owed = self._owed[count:]
         return taken
 
     def _found_loop(self) -> Floats:
@@ -109,12 +112,10 @@ class Cover:
         end += (known[start - seam : start] - end) * rise
         return loop
 
-    def _spread_jump(self, audio: Floats) -> None:
-        """Start where the memory ended: the jump, less the loop's own step, decays to nothing."""
-        assert self._loop is not None
-        count = min(self._seam, audio.shape[0])
-        jump = self._memory[-1] - self._loop[-1]
-        audio[:count] += jump * (self._fall[:count] ** 2)
+    def _jump(self, loop: Floats) -> Floats:
+        """From the loop's own step to where the memory ended, float32[channels]."""
+        jump: Floats = self._memory[-1] - loop[-1]
+        return jump
 
 
 def best_lag(mono: npt.NDArray[np.float32], match: int, shortest: int, coarse: int = 1) -> int:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from engine.cover import Cover, best_lag
@@ -31,6 +31,7 @@ def test_silence_is_like_silence() -> None:
 
 
 @given(st.integers(2500, 60000), st.integers(1, 9000), st.floats(80.0, 900.0))
+@example(9600, 1, 80.5)
 def test_a_held_tone_goes_on_without_a_click(known: int, held: int, hz: float) -> None:
     cover = Cover(RATE, 1)
     played = tone(known, hz)
