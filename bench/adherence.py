@@ -28,7 +28,7 @@ from bench.markdown import Row, table
 from bench.material import stretch
 from bench.playing import Player
 from bench.rates import Stretch, Trial, summary
-from bench.report import plain, to_json
+from bench.report import plain, publish
 from bench.scene import Scene, composed, heard
 from bench.spectra import Array
 from bench.steering import Steerer
@@ -160,9 +160,7 @@ def _report(options: argparse.Namespace) -> int:
         "groups": summary(trials, known, asked),
         "refused": refused,
     })  # fmt: skip
-    (options.out / "adherence.json").write_text(to_json(report, 1) + "\n", encoding="utf-8")
-    (options.out / "adherence.md").write_text(page(report), encoding="utf-8")
-    print(page(report))
+    publish(options.out, "adherence", report, page(report))
     return 0
 
 

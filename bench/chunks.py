@@ -25,7 +25,7 @@ from bench.live import LiveRun, measure_live
 from bench.markdown import Row, table
 from bench.material import HeldOut, held_out
 from bench.playing import Player
-from bench.report import plain, to_json
+from bench.report import plain, publish
 from bench.ticking import GraphClock, run_ticks
 from bench.timing import Tail
 from engine.backends import open_backend
@@ -171,11 +171,7 @@ def _report(options: argparse.Namespace) -> int:
         "backend": options.backend,
         "sizes": plain(sizes),
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "chunks.json").write_text(to_json(report, 1) + "\n", encoding="utf-8")
-    text = page(report, sizes)
-    (options.out / "chunks.md").write_text(text, encoding="utf-8")
-    print(text)
+    publish(options.out, "chunks", report, page(report, sizes))
     return 0
 
 

@@ -29,7 +29,7 @@ from bench.frechet import LEAST_SONGS, Scale, distances
 from bench.markdown import Row, table
 from bench.material import Excerpt, held_out
 from bench.playing import Player
-from bench.report import plain, to_json
+from bench.report import plain, publish
 from bench.spectra import Array
 from bench.streams import STRETCH_S, Asked, Minutes, Streams
 from bench.verdict import Check
@@ -171,10 +171,7 @@ def _report(options: argparse.Namespace) -> int:
         "backend": backend.name,
         **measure(reference, {k: embed_all(v, rate_hz) for k, v in anchors.items()}, heard),
     })  # fmt: skip
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "drift.json").write_text(to_json(report, 1) + "\n", encoding="utf-8")
-    (options.out / "drift.md").write_text(page(report), encoding="utf-8")
-    print(page(report))
+    publish(options.out, "drift", report, page(report))
     return 0
 
 

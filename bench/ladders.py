@@ -23,7 +23,7 @@ from bench.listening import Sides
 from bench.markdown import Row, table
 from bench.material import HeldOut, held_out
 from bench.playing import Player
-from bench.report import plain, to_json
+from bench.report import plain, publish
 from engine.angles import Table, schedule, uniform
 
 PROMPT_S, TRUTH_S = 8.0, 16.0
@@ -125,11 +125,7 @@ def _report(options: argparse.Namespace) -> int:
         "backend": backend.name,
         "ladders": plain(rungs),
     }
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "ladders.json").write_text(to_json(report, 1) + "\n", encoding="utf-8")
-    text = page(report, rungs)
-    (options.out / "ladders.md").write_text(text, encoding="utf-8")
-    print(text)
+    publish(options.out, "ladders", report, page(report, rungs))
     return 0
 
 

@@ -28,7 +28,7 @@ from bench.listening import Sides
 from bench.markdown import render
 from bench.material import Excerpt, HeldOut, held_out, takes
 from bench.playing import Player
-from bench.report import plain, to_json
+from bench.report import plain, publish
 from bench.spectra import Array
 from bench.verdict import QUALITY_BUDGETS, checks, passed
 from engine.spec import AudioSpec
@@ -207,10 +207,7 @@ def _report(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     pictures = draw(heard, report, found.scale, player.rate_hz, options.out)
     save_sound(heard, player.rate_hz, options.out)
-    (options.out / "report.json").write_text(to_json(report, indent=1) + "\n", encoding="utf-8")
-    text = render(plain(report), bounds, pictures)
-    (options.out / "report.md").write_text(text, encoding="utf-8")
-    print(text)
+    publish(options.out, "report", report, render(plain(report), bounds, pictures))
     return 1 if options.strict and not passed(bounds) else 0
 
 

@@ -39,6 +39,17 @@ def write_json(path: Path, report: Any) -> None:
     write_text(path, to_json(report, indent=1) + "\n")
 
 
+def publish(folder: Path, name: str, report: Any, page: str) -> None:
+    """`name`.json and the page, `name`.md, into a folder that is made; the page is printed, too.
+
+    UsageError where a file cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / f"{name}.json", report)
+    write_text(folder / f"{name}.md", page)
+    print(page)
+
+
 def write_text(path: Path, text: str) -> None:
     """A whole file; UsageError where it cannot be written."""
     try:

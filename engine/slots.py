@@ -13,6 +13,7 @@ chunk of a run looks back on slots of its row's ring and on chunks of its row:
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -95,7 +96,7 @@ class Slots:
                 ring[slot, row] = left[chunk, row - run.start]
 
 
-class Spans:
+class Spans(ABC):
     """What runs rows that lie side by side at once, by calls that are bound once."""
 
     def __init__(self) -> None:
@@ -108,9 +109,9 @@ class Spans:
                 self._calls[span] = self._bind(*span)
             self._calls[span]()
 
+    @abstractmethod
     def _bind(self, first: int, last: int) -> Callable[[], None]:
         """A call that runs the rows from `first` up to `last`."""
-        raise NotImplementedError
 
 
 class Run(Spans):

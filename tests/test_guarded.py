@@ -24,22 +24,9 @@ from websockets.exceptions import WebSocketException
 from engine.backends import standin
 from tests.serving import get, listening, metrics, packets, say, text
 from tests.test_supervised import playing_version, put
-from tests.watching import Served, eventually, served, until
+from tests.watching import Served, back, eventually, served, until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-
-
-async def back(running: Served, epoch: int) -> Any:
-    """The hello of the process that follows, once it plays."""
-    async with asyncio.timeout(90):
-        while True:
-            try:
-                async with listening(running.feed) as connection:
-                    if connection.hello["epoch"] != epoch:
-                        await packets(connection, 3)
-                        return connection.hello
-            except (OSError, WebSocketException):
-                await asyncio.sleep(0.05)
 
 
 def value_of(hello: dict[str, Any], name: str) -> Any:
@@ -63,7 +50,7 @@ async def test_a_house_that_is_gone_is_back_at_its_door_as_it_was(
             await asyncio.sleep(0.3)
             epoch = connection.hello["epoch"]
         running.hit("house", hit)
-        hello = await back(running, epoch)
+        hello = await back(running, epoch, 90.0)
         assert value_of(hello, "gain_db") == -6 and value_of(hello, "bpm") == 99
         async with listening(running.feed) as connection:
             start = await text(connection, "start")
@@ -112,7 +99,7 @@ async def test_another_bundle_comes_and_one_that_is_refused_changes_nothing(
             await packets(connection, 3)
         put(folder, standin.bundle(prompting=True), "2")
         running.process.send_signal(signal.SIGUSR1)
-        hello = await back(running, epoch)
+        hello = await back(running, epoch, 90.0)
         assert hello["bundle"]["version"] == "2" and value_of(hello, "gain_db") == -6
         assert (await metrics(running.port))["restarts_total{house}"] == 0
         put(folder, standin.bundle(sample_rate_hz=48000), "3")

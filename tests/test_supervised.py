@@ -13,11 +13,9 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from websockets.exceptions import WebSocketException
 
 from engine.backends import standin
 from engine.bundle import Bundle, seal
@@ -29,6 +27,7 @@ from tests.watching import (
     Heard,
     Served,
     at_rest,
+    back,
     children,
     command_of,
     eventually,
@@ -56,19 +55,6 @@ def covered_and_back(heard: Heard) -> bool:
     """There was filler, and new music after it."""
     flags = [bool(header.flags & Flag.FILLER) for header in heard.headers]
     return any(flags) and not any(flags[-3:])
-
-
-async def back(served: Served, epoch: int) -> Any:
-    """The hello of the feed that follows on another."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                async with listening(served.feed) as connection:
-                    if connection.hello["epoch"] != epoch:
-                        await packets(connection, 3)
-                        return connection.hello
-            except (OSError, WebSocketException):
-                await asyncio.sleep(0.05)
 
 
 async def test_an_engine_that_dies_is_replaced_and_nobody_hears_a_gap() -> None:

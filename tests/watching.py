@@ -16,8 +16,10 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from websockets.exceptions import WebSocketException
+
 from engine.wire.packets import PacketHeader, decode_packet
-from tests.serving import listening
+from tests.serving import listening, packets
 
 ROOT = Path(__file__).parent.parent
 PATIENCE_S = 90.0
@@ -165,3 +167,16 @@ async def eventually(found: Callable[[], Any]) -> Any:
         while not (value := found()):
             await asyncio.sleep(0.02)
         return value
+
+
+async def back(running: Served, epoch: int, within_s: float = 60.0) -> Any:
+    """The hello of the process that follows, once it plays."""
+    async with asyncio.timeout(within_s):
+        while True:
+            try:
+                async with listening(running.feed) as connection:
+                    if connection.hello["epoch"] != epoch:
+                        await packets(connection, 3)
+                        return connection.hello
+            except (OSError, WebSocketException):
+                await asyncio.sleep(0.05)
