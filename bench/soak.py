@@ -1,10 +1,10 @@
 """An hour of live music on a machine that is busy beside it: `make soak`, `python -m bench.soak`.
 
 `perpetuo serve` runs in processes of its own while every core is kept busy by another one (by
-stress-ng where that is installed). A
-listener hears all of it, steers it, changes the prompts and reads /metrics, as its users do. Asked
-for are no underrun, no lost packet, no restart, and memory that does not grow: a straight line
-through the medians of twelve parts of the time, whose slope is 0 within its 95 % interval.
+stress-ng where that is installed). A listener hears all of it, steers it, changes the prompts and
+reads /metrics, as its users do. Asked for are no underrun, no lost packet, no restart, and memory
+that does not grow: a straight line through the medians of twelve parts of the time, whose slope is
+0 within its 95 % interval (`slope`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from engine.cli import Parser
 
 PARTS = 12
 STUDENT_T = 2.228
-"""97.5 % of Student's t with PARTS - 2 degrees of freedom."""
+"""97.5 % of Student's t with PARTS - 2 degrees of freedom, as many as PARTS - 1 steps have."""
 
 SLOW = 0.5
 WORST = 5
@@ -105,7 +105,12 @@ class Soak:
 
 
 def slope(at_s: Sequence[float], values_mb: Sequence[float]) -> Slope:
-    """Through the medians of PARTS parts, by least squares; NaN where there are too few values."""
+    """Through the medians of PARTS parts, by least squares; NaN where there are too few values.
+
+    Its error is the greater of two: that of a straight line through values that tremble, and that
+    of a walk whose steps are chance, which is what a process does that now and then needs a page
+    more than ever before and keeps it.
+    """
     if len(at_s) < 2 * PARTS:
         return Slope(float("nan"), float("nan"))
     hours = np.array([part.mean() for part in np.array_split(np.array(at_s) / 3600, PARTS)])
@@ -113,8 +118,9 @@ def slope(at_s: Sequence[float], values_mb: Sequence[float]) -> Slope:
     away = hours - hours.mean()
     steep = float((away * medians).sum() / (away**2).sum())
     rest = medians - medians.mean() - steep * away
-    error = np.sqrt((rest**2).sum() / (PARTS - 2) / (away**2).sum())
-    return Slope(steep, float(STUDENT_T * error))
+    trembling = np.sqrt((rest**2).sum() / (PARTS - 2) / (away**2).sum())
+    walking = (np.diff(medians) / np.diff(hours)).std(ddof=1) / np.sqrt(PARTS - 1)
+    return Slope(steep, float(STUDENT_T * max(trembling, walking)))
 
 
 def soak(server: Serving, run: Soak, warm_s: float) -> None:

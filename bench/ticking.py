@@ -65,6 +65,7 @@ class Ticks:
 
     chunk_s: float
     prime_s: float = 0.0
+    rests_s: float = 0.0  # of work between the ticks
     costs_s: list[float] = field(default_factory=list)
     graphs_s: list[float] = field(default_factory=list)
     stages_s: dict[str, list[float]] = field(default_factory=dict)
@@ -78,7 +79,8 @@ class Ticks:
     @property
     def real_time_factor(self) -> float:
         """Seconds of work a second of music, priming and the cold first chunk included."""
-        return (self.prime_s + sum(self.costs_s)) / (len(self.costs_s) * self.chunk_s)
+        work_s = self.prime_s + sum(self.costs_s) + self.rests_s
+        return work_s / (len(self.costs_s) * self.chunk_s)
 
     @property
     def overhead_share(self) -> float:
@@ -112,6 +114,9 @@ def run_ticks(
         if idea and waiting is None and index % CONTROL_EVERY_TICKS == 0:
             waiting = (controls.set(idea.name, controls.snapshot().values[idea.name]), index)
         revision = _tick(generator, clock, controls, ticks)
+        began_s = perf_counter()
+        generator.rest()
+        ticks.rests_s += perf_counter() - began_s
         tidy.rest(generator.chunk_s - ticks.costs_s[-1])
         if waiting is not None and revision >= waiting[0]:
             ticks.control_delay_ticks.append(index - waiting[1] + 1)

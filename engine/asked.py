@@ -45,6 +45,7 @@ class Asked:
             self._keys = said[0, :, -KEYS:]
         self.brief: Floats = np.zeros(prompting.brief_size, np.float32)
         self.lean: Floats = np.zeros(prompting.vocabulary, np.float32)
+        self._leans = False  # towards anything at all
         self._asked: Floats | None = None
         self._turn(None)
         self.forget()
@@ -84,12 +85,13 @@ class Asked:
         if self._asked is None or not np.array_equal(asked, self._asked):
             self._asked, self._favour = asked, self._favoured(asked, wishes)
         self.lean = self._favour * np.float32(controls.value("guidance", 1.0))
+        self._leans = bool(self.lean.any())
 
     def leaning(self, first: int, count: int) -> Floats:
         """float32[count | 1, V]: what is added to the logits of the tokens from `first` on."""
         sizes = self._prompting
-        if first - self.since > WORN_OUT * sizes.fade_s * self._rate_hz:
-            return self.lean[None]  # what is left of the push rounds to nothing
+        if not self._leans or first - self.since > WORN_OUT * sizes.fade_s * self._rate_hz:
+            return self.lean[None]  # there is nothing to push, or what is left rounds to nothing
         elapsed_s = np.maximum(np.arange(first, first + count) - self.since, 0) / self._rate_hz
         strength = pushed(elapsed_s, sizes.push, sizes.fade_s).astype(np.float32)
         lean: Floats = strength[:, None] * self.lean

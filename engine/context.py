@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -20,7 +22,7 @@ from engine.bundle import Bundle
 from engine.lockstep import Ticking
 from engine.session import Array, Backend, Floats
 from engine.slots import Descent, Run, Slots, nothing_asked
-from engine.window import Plan, Window
+from engine.window import Chunk, Plan, Window
 
 
 class Context(Protocol):
@@ -37,10 +39,6 @@ class Context(Protocol):
 
     def reset(self) -> None:
         """Forget every finished chunk."""
-        ...
-
-    def velocity(self, window: Window) -> Floats:
-        """float32[n, frames, dim] of the n chunks in flight, oldest first; for one use."""
         ...
 
     def descend(self, window: Window, table: Table, passes: int) -> Ticking[None]:
@@ -81,20 +79,14 @@ class WindowContext:
     def reset(self) -> None:
         """Nothing is kept outside the window."""
 
-    def velocity(self, window: Window) -> Floats:
-        """float32[n, frames, dim] of the n chunks in flight, oldest first; for one use."""
-        self._latents[...] = window.latents
-        self._angle[...] = window.angles[:, None]
-        self._bound()
-        return self._velocity[window.flying]
-
     def descend(self, window: Window, table: Table, passes: int) -> Ticking[None]:
         """Every chunk in flight goes down as many rungs of this table."""
+        rows = [row for row, chunk in enumerate(window.chunks) if chunk.rung]
         for _ in range(passes):
-            self._latents[...] = window.latents
-            self._angle[...] = window.angles[:, None]
+            for row, chunk in enumerate(window.chunks):
+                self._latents[row], self._angle[row] = chunk.latents, chunk.angle
             yield self, self.row
-            window.advance(self._velocity[window.flying], table)
+            window.advance(self._velocity[rows], table)
 
     def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
         """Finished chunks are in the window already."""
@@ -123,6 +115,7 @@ class CachedContext:
         self._filled = np.zeros(self.keep, np.float32)
         self._waiting = Waiting(self._slots)
         self._told: Told | None = None
+        self._places: dict[tuple[int, int, int], Place] = {}
         self.reset()
 
     def arrays(self) -> dict[str, Array]:
@@ -138,35 +131,30 @@ class CachedContext:
         self._waiting.clear()
         self._told = None
 
-    def velocity(self, window: Window) -> Floats:
-        """float32[n, frames, dim] of the n chunks in flight, oldest first; for one use."""
-        told = self._tell(window, window.flying)
-        told.latents[:] = window.latents[told.flying]
-        told.angle[:] = window.angles[told.flying]
-        told.run.go([self.row])
-        self._keep_waiting(told.run)
-        return told.guided()
-
     def descend(self, window: Window, table: Table, passes: int) -> Ticking[None]:
         """Every chunk in flight goes down as many rungs of this table."""
         flying = window.flying
         ahead = window.ahead(flying, table, passes)
-        for taken in range(passes):
-            told, angles = self._tell(window, flying), ahead[taken:]
-            z = window.latents[told.flying]
-            told.latents[:] = z
-            descent = None if self._waiting.count else told.descent(passes - taken)
-            if descent is not None:
-                row = self.row - descent.start
-                descent.angles[row] = angles
-                yield descent, self.row
-                z[:] = descent.latents[row]
-                break
-            told.angle[:] = angles[0]
-            yield told.run, self.row
-            self._keep_waiting(told.run)
-            for chunk, velocity, omega in zip(z, told.guided(), angles[0] - angles[1], strict=True):
-                step(chunk, velocity, float(omega))
+        told = self._tell(window, flying)
+        if (descent := told.descent(passes)) is not None:
+            row = self.row - descent.start
+            told.place.enter(flying)
+            descent.angles[row, :, 0], descent.angles[row, :, 1:] = self._angle, ahead
+            yield descent, self.row
+            self._keep_waiting(descent)
+            for chunk, latents in zip(flying, descent.latents[row, 1:], strict=True):
+                chunk.latents[...] = latents
+        else:
+            for angles, targets in pairwise(ahead):
+                told = self._tell(window, flying)
+                told.place.enter(flying)
+                told.place.angle[:] = angles
+                yield told.place.run, self.row
+                self._keep_waiting(told.place.run)
+                for chunk, velocity, omega in zip(
+                    flying, told.guided(), (angles - targets).tolist(), strict=True
+                ):
+                    step(chunk.latents, velocity, omega)
         window.descended(flying, ahead)
 
     def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
@@ -191,17 +179,17 @@ class CachedContext:
         run.go([self.row])
         self._keep(run, [(first_index + k) % self.keep for k in range(len(latents))])
 
-    def _keep_waiting(self, run: Run) -> None:
+    def _keep_waiting(self, run: Run | Descent) -> None:
         if self._waiting.count:
             self._keep(run, [self._waiting.index % self.keep])
             self._waiting.clear()
 
-    def _keep(self, run: Run, slots: list[int]) -> None:
+    def _keep(self, run: Run | Descent, slots: list[int]) -> None:
         self._slots.keep(run, self.row, slots)
         self._filled[slots] = 1.0
         self._told = None
 
-    def _tell(self, window: Window, rows: Sequence[int]) -> Told:
+    def _tell(self, window: Window, flying: Sequence[Chunk]) -> Told:
         """The run of the next pass, told everything but latents and angles.
 
         That stays as it is while the same chunks are in flight, and none has begun to wait.
@@ -209,14 +197,16 @@ class CachedContext:
         told = self._told
         if told is not None and told.window is window and told.changes == window.changes:
             return told
-        first = rows[0]
-        flying = slice(first, window.count)
-        assert len(rows) == window.count - first, "chunks in flight stand together at the end"
-        plans = window.plans[flying]
+        assert flying[0] is window.chunks[-len(flying)], "chunks in flight stand at the end"
+        plans = [chunk.plan for chunk in flying]
         ahead, copies = self._waiting.count, 2 if guided(plans) else 1
         run = self._slots.run_of(ahead + copies * len(plans))
-        self._write(run, int(window.index[first]), plans, copies)
-        self._told = Told(window, flying, run, self.row, ahead, copies)
+        self._write(run, flying[0].index, plans, copies)
+        key = run.chunks, ahead, copies
+        if key not in self._places:
+            self._places[key] = Place(run, self.row, ahead, copies)
+        guidance = [plan.guidance for plan in plans] if copies > 1 else []
+        self._told = Told(window, window.changes, self._places[key], guidance)
         return self._told
 
     def _write(self, run: Run, index: int, plans: list[Plan], copies: int) -> None:
@@ -243,31 +233,47 @@ class CachedContext:
             run.ask(row, 0, [waiting.plan])
 
 
-class Told:
-    """A run that was told of the chunks in flight, and where of it theirs is written and read.
+class Place:
+    """Where a run has a stream's chunks in flight, and what it found of them.
 
-    `latents` and `angle` are [copies, n, …]; `flying` are their rows of the window.
+    `latents`, `angle` and `velocity` are [copies, n, …]; `ahead` stand before them.
     """
 
-    def __init__(
-        self, window: Window, flying: slice, run: Run, row: int, ahead: int, copies: int
-    ) -> None:
-        self.window, self.changes, self.flying, self.run = window, window.changes, flying, run
-        shape, row = (copies, flying.stop - flying.start), row - run.start
+    def __init__(self, run: Run, row: int, ahead: int, copies: int) -> None:
+        self.run, self.ahead = run, ahead
+        shape, row = (copies, (run.chunks - ahead) // copies), row - run.start
         parts = (run.latents[row, ahead:], run.angle[row, ahead:], run.velocity[row, ahead:])
-        self.latents, self.angle, self._velocity = (
+        self.latents, self.angle, self.velocity = (
             part.reshape(*shape, *part.shape[1:]) for part in parts
         )
-        self._guidance = [plan.guidance for plan in window.plans[flying]] if copies > 1 else []
-        self._alone: Floats = self._velocity[0]
+
+    def enter(self, flying: Sequence[Chunk]) -> None:
+        """Their latents, in every copy."""
+        for k, chunk in enumerate(flying):
+            self.latents[:, k] = chunk.latents
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """A run that was told of the chunks in flight, as long as the window stays as it was.
+
+    `guidance` is that of each of them, or none where nothing guides.
+    """
+
+    window: Window
+    changes: int
+    place: Place
+    guidance: Sequence[float]
 
     def descent(self, passes: int) -> Descent | None:
-        """All of these passes in one run, where nothing has to be done between them."""
-        return None if self._guidance else self.run.descent(passes)
+        """All of these passes in one run: behind a finished chunk, and where nothing guides."""
+        place = self.place
+        return place.run.descent(passes) if place.ahead and not self.guidance else None
 
     def guided(self) -> Floats:
         """What the run found, float32[n, frames, dim]; for one use."""
-        return guide(self._velocity, self._guidance) if self._guidance else self._alone
+        velocity: Floats = self.place.velocity
+        return guide(velocity, self.guidance) if self.guidance else velocity[0]
 
 
 class Waiting:

@@ -5,6 +5,9 @@ Gumbel noise, and the greatest of what logits, favour and noise add up to. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
 import numpy as np
 from numpy.random import Generator, Philox
 
@@ -31,6 +34,34 @@ class Dice:
         state["buffer_pos"], state["has_uint32"] = 4, 0
         self._bits.state = state
         return self._generator
+
+
+T = TypeVar("T")
+
+
+class Ahead(Generic[T]):
+    """One throw that may be made before it is wanted: `make` of seed and place, and nothing else.
+
+    Not thread-safe.
+    """
+
+    def __init__(self, make: Callable[..., T]) -> None:
+        self._make = make
+        self._place: tuple[int, ...] | None = None
+        self._thrown: T | None = None
+
+    def throw(self, *place: int) -> None:
+        """This one will be wanted next."""
+        if place != self._place:
+            self._thrown = self._make(*place)
+            self._place = place
+
+    def take(self, *place: int) -> T:
+        """What was thrown for this, or is now; whoever takes it may write over it."""
+        self.throw(*place)
+        thrown, self._thrown, self._place = self._thrown, None, None
+        assert thrown is not None
+        return thrown
 
 
 BLOCK_TOKENS = 8

@@ -21,7 +21,7 @@ from engine.bundle import Bundle
 from engine.context import open_context
 from engine.controls import Controls, ControlSnapshot
 from engine.decoder import open_decoder
-from engine.drawing import Dice
+from engine.drawing import Ahead, Dice
 from engine.errors import BundleError, UsageError
 from engine.guard import round_off
 from engine.listener import Listener
@@ -30,7 +30,7 @@ from engine.planner import Planner
 from engine.session import Backend, Floats
 from engine.slots import Slots
 from engine.spec import GoldenSpec, LadderSpec
-from engine.window import UNPLANNED, Plan, Rungs, Tokens, Window, noise
+from engine.window import UNPLANNED, Chunk, Plan, Rungs, Tokens, Window, noise
 
 WARM_S = 2.0
 """Seconds of the past that the decoder hears before it goes on."""
@@ -94,7 +94,9 @@ class Generator:
         self._listener = Listener(bundle, backend, self.chunk_frames)
         self._planner = Planner(bundle, backend, seed) if manifest.prompting else None
         self._plan_s = 0.0
-        self._dice = Dice()
+        size, dice = (self.chunk_frames, manifest.latent.dim), Dice()
+        self._noise = Ahead(lambda seed, index: noise(seed, index, *size, dice))
+        self._seed_now = seed
         self.prime(None)
 
     # ---- where the music starts -------------------------------------------------------------
@@ -157,16 +159,15 @@ class Generator:
 
     def history(self) -> Floats:
         """The finished chunks known to be good, float32[n, frames, dim], oldest first."""
-        return self._window.latents[self._good]
+        return self._window.latents_of(self._good)
 
     def plans(self) -> list[Plan]:
         """The plans of these chunks."""
-        return [self._window.plans[row] for row in self._good]
+        return [chunk.plan for chunk in self._good]
 
     @property
-    def _good(self) -> list[int]:
-        window = self._window
-        return [row for row in window.finished if window.index[row] < self._trusted]
+    def _good(self) -> list[Chunk]:
+        return [chunk for chunk in self._window.finished if chunk.index < self._trusted]
 
     @property
     def lead(self) -> Floats:
@@ -191,17 +192,15 @@ class Generator:
         self._plan_s = 0.0
         self._change_ladder(round(controls.value("steps", self.ladder.steps)), steps)
         passes = 0
-        while (row := self._finished_row()) is None:
+        while (chunk := self._finished()) is None:
             self._admit(controls)
             passes += yield from self._descend()
         passed_s = perf_counter()
-        latents = self._window.latents[row].copy()
-        plan = self._window.plans[row]
-        audio = self._decoder.decode(latents)
+        audio = self._decoder.decode(chunk.latents)
         decoded_s = perf_counter()
         peak = round_off(audio)
         if math.isfinite(peak):  # else the latents may not be looked back on
-            self._context.commit(latents[None], self._trusted, [plan])
+            self._context.commit(chunk.latents[None], self._trusted, [chunk.plan])
         committed_s = perf_counter()
         stage_s = {
             "plan": self._plan_s,
@@ -212,9 +211,15 @@ class Generator:
         }
         return Block(
             audio, self._trusted, self._trusted * self.chunk_samples,
-            int(self._window.revision[row]), self._rungs, stage_s, self._steps, passes, peak,
-            latents, plan=plan,
+            chunk.revision, self._rungs, stage_s, self._steps, passes, peak, chunk.latents,
+            plan=chunk.plan,
         )  # fmt: skip
+
+    def rest(self) -> None:
+        """There is time before the next tick: throw the dice of the chunk that enters then."""
+        self._noise.throw(self._seed_now, self._entering())
+        if self._planner is not None:
+            self._planner.rest(self._listener.chunk_tokens)
 
     def _change_ladder(self, asked: int, override: int | None) -> None:
         steps = self.ladder.rounded(override or asked)
@@ -223,29 +228,31 @@ class Generator:
             self._table = self._angles(steps)
             self._steps = steps
 
-    def _finished_row(self) -> int | None:
-        """Row of the chunk that this tick is to play, if it is finished."""
-        window = self._window
-        index = window.index[: window.count].tolist()
-        return next((row for row in window.finished if index[row] == self._trusted), None)
+    def _finished(self) -> Chunk | None:
+        """The chunk that this tick is to play, if it is finished."""
+        finished = (chunk for chunk in self._window.finished if chunk.index == self._trusted)
+        return next(finished, None)
 
     def _admit(self, controls: ControlSnapshot) -> None:
         """Noise enters: one chunk if the ladder has room, or all that fill a window at once."""
         window = self._window
         flying = len(window.flying)
-        if window.count == window.capacity and flying < self.ladder.depth:
+        if len(window.chunks) == window.capacity and flying < self.ladder.depth:
             window.drop()
-        room = window.capacity - window.count
+        room = window.capacity - len(window.chunks)
         entering = room if self._context.fills else min(room, 1, self.ladder.depth - flying)
         for _ in range(entering):
             self._enter(controls)
 
+    def _entering(self) -> int:
+        """The number of the next chunk that enters."""
+        chunks = self._window.chunks
+        return max(chunks[-1].index + 1, self._trusted) if chunks else self._trusted
+
     def _enter(self, controls: ControlSnapshot) -> None:
-        window = self._window
-        last = int(window.index[window.count - 1]) if window.count else self._trusted - 1
-        index = max(last + 1, self._trusted)
-        seed = self.seed + round(controls.value("seed", 0))
-        z = noise(seed, index, self.chunk_frames, self.bundle.manifest.latent.dim, self._dice)
+        window, index = self._window, self._entering()
+        self._seed_now = self.seed + round(controls.value("seed", 0))
+        z = self._noise.take(self._seed_now, index)
         z *= controls.value("temperature", 1.0)
         plan = self._planned(controls)
         window.append(z, index, self._steps, float(self._table[0]), controls.revision, plan)

@@ -116,13 +116,12 @@ def _check_cached(manifest: Manifest) -> None:
 
 def _check_descend(velocity: GraphSpec, graph: GraphSpec) -> None:
     """What the velocity network takes, with a row of angles for each chunk, and its rings."""
-    rings = tuple(TensorSpec(one.name, one.dtype, one.shape) for one in velocity.states)
     angles = TensorSpec("angles", "float32", ("batch", "rungs", "chunks"))
-    wanted = {one.name: one for one in (*velocity.inputs, *rings, angles) if one.name != "angle"}
-    if {one.name: one for one in graph.inputs} != wanted or graph.states:
+    wanted = {one.name: one for one in (*velocity.inputs, angles) if one.name != "angle"}
+    if {one.name: one for one in graph.inputs} != wanted or graph.states != velocity.states:
         raise BundleError(
-            f"descend takes {sorted(one.name for one in graph.inputs)}, not what velocity takes: "
-            f"{sorted(wanted)}"
+            f"descend takes {sorted(one.name for one in (*graph.inputs, *graph.states))}, "
+            f"not what velocity takes: {sorted([*wanted, *(one.name for one in velocity.states)])}"
         )
     _expect("descend", graph.outputs, ("descended", velocity.input("latents").shape))
 

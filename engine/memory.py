@@ -24,12 +24,9 @@ from engine.errors import UsageError
 from engine.generator import Generator
 from engine.planner import Planner
 from engine.session import Array
-from engine.window import Plan
+from engine.window import Plan, Window
 
 FORMAT = 1
-
-ROWS = ("latents", "angles", "rung", "index", "revision")
-"""Arrays of the window, a row for each chunk."""
 
 NOT_THIS = np.zeros(0, np.float32)
 """A prompt that no stream has."""
@@ -71,15 +68,13 @@ def remember(generator: Generator, controls: ControlSnapshot, words: Words | Non
 
     `controls` are those of the next tick, `words` the prompts in them where they are known.
     """
-    window, planner = generator._window, generator._planner
+    planner = generator._planner
     arrays = {name: array.copy() for name, array in _rings(generator).items()}
     if planner is not None and planner._unread:  # nothing is in its rings yet
         arrays |= {
             f"planner.{name}": np.zeros_like(ring) for name, ring in planner.writer.states.items()
         }
-    for name in ROWS:
-        arrays[f"window.{name}"] = getattr(window, name)[: window.count].copy()
-    arrays |= _of_plans(generator)
+    arrays |= _of_window(generator._window) | _of_plans(generator)
     if planner is not None:
         arrays["planner.past"] = np.array(planner._past, np.int64)
         if planner.bearings.sound is not None:
@@ -175,9 +170,21 @@ def _of_planner(planner: Planner, controls: ControlSnapshot) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _of_window(window: Window) -> dict[str, Array]:
+    """Its chunks, a row each, but for their plans."""
+    chunks = window.chunks
+    return {
+        "window.latents": window.latents_of(chunks),
+        "window.angles": np.array([chunk.angle for chunk in chunks], np.float64),
+        "window.rung": np.array([chunk.rung for chunk in chunks], np.int64),
+        "window.index": np.array([chunk.index for chunk in chunks], np.int64),
+        "window.revision": np.array([chunk.revision for chunk in chunks], np.int64),
+    }
+
+
 def _of_plans(generator: Generator) -> dict[str, Array]:
     """Tokens [n, k], briefs [n, b] and guidance [n] of the window's chunks."""
-    plans, free = generator._window.plans, generator._listener.unplanned
+    plans, free = [chunk.plan for chunk in generator._window.chunks], generator._listener.unplanned
     tokens = np.array([plan.tokens for plan in plans], np.int64)
     brief = np.array([plan.brief for plan in plans], np.float32)
     return {
@@ -209,15 +216,15 @@ def _ideas(memory: Memory, generator: Generator, controls: Controls) -> dict[str
 def _fill_window(memory: Memory, generator: Generator) -> None:
     about, arrays, window = memory.about, memory.arrays, generator._window
     window.clear()
-    window.count = arrays["window.index"].shape[0]
-    for name in ROWS:
-        getattr(window, name)[: window.count] = arrays[f"window.{name}"]
-    window.plans.extend(
+    parts = ("plans.tokens", "plans.brief", "plans.guidance")
+    plans = [
         Plan(np.array(tokens), np.array(brief), float(guidance))
-        for tokens, brief, guidance in zip(
-            *(arrays[f"plans.{part}"] for part in ("tokens", "brief", "guidance")), strict=True
-        )
-    )  # fmt: skip
+        for tokens, brief, guidance in zip(*(arrays[part] for part in parts), strict=True)
+    ]
+    names = ("index", "rung", "angles", "revision")
+    columns = (arrays[f"window.{name}"].tolist() for name in names)
+    for chunk in zip(arrays["window.latents"], *columns, plans, strict=True):
+        window.append(*chunk)
     generator._steps = about["steps"]
     generator._table = generator._angles(generator._steps)
     generator._next = generator._trusted = about["next"]
@@ -262,8 +269,7 @@ def _wanted(
 ) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Shape and kind of every array of a state with as many chunks and tokens as this one has."""
     window = generator._window
-    live = {**_rings(generator), **{f"window.{name}": getattr(window, name) for name in ROWS}}
-    live |= _of_plans(generator)
+    live = _rings(generator) | _of_window(window) | _of_plans(generator)
     sized = {"window.index": window.capacity}
     if generator._planner is not None:
         most = generator._planner._past.maxlen or 0

@@ -17,7 +17,7 @@ from engine.bearings import Bearings
 from engine.bundle import Bundle
 from engine.clock import CLOCK_SIZE, clock_rows
 from engine.controls import ControlSnapshot
-from engine.drawing import Dice, token_noise
+from engine.drawing import Ahead, Dice, token_noise
 from engine.session import Backend, Floats
 from engine.window import Plan, Tokens
 from engine.writer import Writer
@@ -43,7 +43,11 @@ class Planner:
         self.writer = Writer(bundle, backend)
         self._evidence = backend.session("evidence")
         self._prompt: Floats | None = None
-        self._dice = Dice()
+        dice = Dice()
+        self._noise = Ahead(
+            lambda seed, first, count: token_noise(seed, first, count, prompting.vocabulary, dice)
+        )
+        self._seed_now = seed
         # More than the model sees, so that tokens of chunks given up leave enough behind.
         self._past: deque[int] = deque(maxlen=2 * prompting.language_context)
         self.prime(np.zeros(0, np.int64))
@@ -82,7 +86,12 @@ class Planner:
         if self._unread:
             self._read()
         runs = [min(RUN_TOKENS, count - start) for start in range(0, count, RUN_TOKENS)]
-        return np.concatenate([self._write(run, controls) for run in runs])
+        parts = [self._write(run, controls) for run in runs]
+        return np.concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def rest(self, count: int) -> None:
+        """There is time before the next `count` tokens are wanted: throw their dice."""
+        self._noise.throw(self._seed_now, self._index + 1, min(count, RUN_TOKENS))
 
     def past(self, before: int) -> Tokens:
         """The last tokens whose index is less than `before`, as many as the model looks back on."""
@@ -131,13 +140,13 @@ class Planner:
 
     def _write(self, count: int, controls: ControlSnapshot) -> Tokens:
         """The next tokens, a run at a time."""
-        seed, size = self.seed + round(controls.value("seed", 0)), self.prompting.vocabulary
-        noise = token_noise(seed, self._index + 1, count, size, self._dice)
+        self._seed_now = self.seed + round(controls.value("seed", 0))
+        noise = self._noise.take(self._seed_now, self._index + 1, count)
         noise *= np.float32(controls.value("focus", 1.0))
         tokens = self.writer.write(
             self._last, self._index, self._clocked(self._index, count),
             self.asked.leaning(self._index + 1, count), noise,
-            round(controls.value("top_k", size)),
+            round(controls.value("top_k", self.prompting.vocabulary)),
         )  # fmt: skip
         self._index += count
         self._past.extend(tokens.tolist())

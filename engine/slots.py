@@ -89,7 +89,7 @@ class Slots:
         """The arrays of a run of these rows, to be used once."""
         return Run(self, chunks, start, end)
 
-    def keep(self, run: Run, row: int, slots: Sequence[int]) -> None:
+    def keep(self, run: Run | Descent, row: int, slots: Sequence[int]) -> None:
         """What the first chunks of a row left in a run, into these slots of its rings."""
         for ring, left in zip(self._rings, run.left_chunks, strict=True):
             for chunk, slot in enumerate(slots):
@@ -176,8 +176,8 @@ class Run(Spans):
         }  # fmt: skip
 
     def descent(self, passes: int) -> Descent | None:
-        """So many passes in one run, made once; None where the bundle has no graph for that."""
-        if self._slots.descend is None:
+        """So many passes in one run, made once; None for one, or without a graph for that."""
+        if self._slots.descend is None or passes < 2:
             return None
         if passes not in self._descents:
             self._descents[passes] = Descent(self, self._slots.descend, passes)
@@ -197,12 +197,14 @@ class Run(Spans):
 
 
 class Descent(Spans):
-    """Several passes of a run in one, for chunks that stay in flight: angles in, latents out."""
+    """Several passes of a run in one: angles in, latents out, of a finished chunk and those in
+    flight behind it.
+    """
 
     def __init__(self, run: Run, session: Session, passes: int) -> None:
         super().__init__()
         rows, chunks = run.latents.shape[:2]
-        self.start = run.start
+        self.start, self.left_chunks = run.start, run.left_chunks
         self.angles = np.zeros((rows, passes + 1, chunks), np.float32)
         self.latents = np.zeros_like(run.latents)
         self._run, self._session = run, session
@@ -210,9 +212,9 @@ class Descent(Spans):
     def _bind(self, first: int, last: int) -> Callable[[], None]:
         own, feeds = slice(first - self.start, last - self.start), self._run.fed(first, last)
         del feeds["angle"]
-        return self._session.bind(
-            feeds | {"angles": self.angles[own]}, {"descended": self.latents[own]}
-        )
+        leaving = {"descended": self.latents, **self._run.left}
+        out = {name: array[own] for name, array in leaving.items()}
+        return self._session.bind(feeds | {"angles": self.angles[own]}, out)
 
 
 def by_chunk(array: Array, state: StateSpec) -> Array:

@@ -40,39 +40,44 @@ def noise(seed: int, index: int, frames: int, dim: int, dice: Dice | None = None
     return (dice or Dice()).at(seed, index).standard_normal((frames, dim), np.float32)
 
 
-class Window:
-    """At most `capacity` chunks of `frames` × `dim`; the rows [:count] of every array are used.
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """One chunk of the window."""
 
-    `plans` has a plan for each of these rows. `changes` counts: as long as it stays, the same
-    chunks are in flight.
+    latents: Floats  # float32[frames, dim], its own
+    index: int
+    rung: int  # of the ladder; 0: finished
+    angle: float
+    revision: int  # of the controls that it entered with
+    plan: Plan = UNPLANNED
+
+
+class Window:
+    """At most `capacity` chunks of `frames` × `dim`, oldest first.
+
+    `changes` counts: as long as it stays, the same chunks are in flight.
     """
 
     def __init__(self, capacity: int, frames: int, dim: int, context_angle: float) -> None:
         self.capacity = capacity
         self.context_angle = context_angle
-        self.count = 0
-        self.latents = np.zeros((capacity, frames, dim), np.float32)
-        self.angles = np.zeros(capacity, np.float64)
-        self.rung = np.zeros(capacity, np.int64)
-        self.index = np.zeros(capacity, np.int64)
-        self.revision = np.zeros(capacity, np.int64)
-        self.plans: list[Plan] = []
+        self.chunks: list[Chunk] = []
         self.changes = 0
+        self._shape = (frames, dim)
 
     @property
-    def flying(self) -> list[int]:
-        """Rows of the chunks in flight, oldest first."""
-        return [row for row, rung in enumerate(self.rung[: self.count].tolist()) if rung > 0]
+    def flying(self) -> list[Chunk]:
+        """The chunks in flight, oldest first."""
+        return [chunk for chunk in self.chunks if chunk.rung > 0]
 
     @property
-    def finished(self) -> list[int]:
-        """Rows of the finished chunks, oldest first."""
-        return [row for row, rung in enumerate(self.rung[: self.count].tolist()) if rung == 0]
+    def finished(self) -> list[Chunk]:
+        """The finished chunks, oldest first."""
+        return [chunk for chunk in self.chunks if chunk.rung == 0]
 
     def clear(self) -> None:
         """Forget every chunk."""
-        self.count = 0
-        self.plans.clear()
+        self.chunks.clear()
         self.changes += 1
 
     def append(
@@ -80,23 +85,16 @@ class Window:
         plan: Plan = UNPLANNED,
     ) -> None:  # fmt: skip
         """A chunk enters as the newest, on a rung that stands at `angle`."""
-        assert self.count < self.capacity, "the window is full: drop a chunk first"
-        row = self.count
-        self.latents[row] = latents
-        self.index[row] = index
-        self.revision[row] = revision
-        self.plans.append(plan)
-        self._stand(row, rung, angle)
-        self.count += 1
+        assert len(self.chunks) < self.capacity, "the window is full: drop a chunk first"
+        assert latents.shape == self._shape, latents.shape
+        chunk = Chunk(latents.copy(), index, rung, angle, revision, plan)
+        self._stand(chunk, rung, angle)
+        self.chunks.append(chunk)
         self.changes += 1
 
-    def drop(self, rows: int = 1) -> None:
-        """The oldest chunks leave; the others move up."""
-        kept = self.count - rows
-        for array in (self.latents, self.angles, self.rung, self.index, self.revision):
-            array[:kept] = array[rows : self.count]
-        del self.plans[:rows]
-        self.count = kept
+    def drop(self, count: int = 1) -> None:
+        """The oldest chunks leave."""
+        del self.chunks[:count]
         self.changes += 1
 
     def relabel(self, steps: int, new_steps: int) -> None:
@@ -105,43 +103,45 @@ class Window:
         Between ticks every rung is a whole multiple of T/J, so it has its like on the new
         ladder. The angle stays; the next pass leads from it to the new ladder's next rung.
         """
-        rung = self.rung[: self.count]
-        rung[:] = -(-rung * new_steps // steps)
+        for chunk in self.chunks:
+            chunk.rung = -(-chunk.rung * new_steps // steps)
 
     def advance(self, velocity: Floats, table: Table) -> None:
         """One pass: every chunk in flight one rung down.
 
         velocity float32[n, frames, dim] of the chunks in flight, oldest first; it is used up.
         """
-        rows = self.flying
-        ahead = self.ahead(rows, table, 1)
-        for row, own, (angle, target) in zip(rows, velocity, ahead.T, strict=True):
-            step(self.latents[row], own, angle - target)
-        self.descended(rows, ahead)
+        flying = self.flying
+        ahead = self.ahead(flying, table, 1)
+        for chunk, own, (angle, target) in zip(flying, velocity, ahead.T, strict=True):
+            step(chunk.latents, own, angle - target)
+        self.descended(flying, ahead)
 
-    def ahead(self, rows: Sequence[int], table: Table, passes: int) -> Table:
+    def ahead(self, flying: Sequence[Chunk], table: Table, passes: int) -> Table:
         """What chunks in flight stand at now and after each of so many passes.
 
         float64[passes + 1, n]
         """
-        last = len(table) - 1
+        rungs, last = table.tolist(), len(table) - 1
         return np.array(
-            [[self.angles[row], *table[last - rung + 1 : last - rung + 1 + passes]]
-             for row, rung in zip(rows, self.rung[rows].tolist(), strict=True)]
-        ).T  # fmt: skip
+            [[chunk.angle, *rungs[last - chunk.rung + 1 :][:passes]] for chunk in flying]
+        ).T
 
-    def descended(self, rows: Sequence[int], ahead: Table) -> None:
+    def descended(self, flying: Sequence[Chunk], ahead: Table) -> None:
         """Chunks in flight have taken the passes that `ahead` told of."""
-        for row, angle in zip(rows, ahead[-1].tolist(), strict=True):
-            rung = int(self.rung[row]) - (len(ahead) - 1)
-            self._stand(row, rung, angle)
-            self.changes += rung == 0
+        passes = len(ahead) - 1
+        for chunk, angle in zip(flying, ahead[-1].tolist(), strict=True):
+            self._stand(chunk, chunk.rung - passes, angle)
+            self.changes += chunk.rung == 0
 
     def rungs(self) -> Rungs:
         """(chunk index, angle) of every chunk, oldest first."""
-        n = self.count
-        return tuple(zip(self.index[:n].tolist(), self.angles[:n].tolist(), strict=True))
+        return tuple((chunk.index, chunk.angle) for chunk in self.chunks)
 
-    def _stand(self, row: int, rung: int, angle: float) -> None:
-        self.rung[row] = rung
-        self.angles[row] = angle if rung else self.context_angle
+    def latents_of(self, chunks: Sequence[Chunk]) -> Floats:
+        """A copy of theirs, float32[n, frames, dim]."""
+        return np.array([chunk.latents for chunk in chunks], np.float32).reshape(-1, *self._shape)
+
+    def _stand(self, chunk: Chunk, rung: int, angle: float) -> None:
+        chunk.rung = rung
+        chunk.angle = angle if rung else self.context_angle

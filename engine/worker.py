@@ -72,6 +72,8 @@ class Worker:
                 error = caught
             self._results.put(Result(block, error, perf_counter() - began_s, cold))
             cold = cold and block is None
+            if block is not None and self.generator is not None:
+                self.generator.rest()
 
     def _tick(self, job: Job) -> Block:
         return self._ready(job).tick(job.controls, job.steps)

@@ -120,23 +120,22 @@ class CachedDoor(nn.Module):
 
 
 class DescendDoor(nn.Module):
-    """Chunks in flight, several passes further."""
+    """A finished chunk and those in flight, several passes further."""
 
     def __init__(self, velocity: VelocityNetwork) -> None:
         super().__init__()
         self.velocity = velocity
-        self.rings = velocity.initial_states()
+        self.initial = velocity.initial_states()
 
     def forward(self, feeds: Feeds) -> Feeds:
-        """Latents [B, chunks, frames, dim] and the rest -> the same, further down."""
-        return {
-            "descended": descended(
-                self.velocity, feeds["latents"], feeds["angles"], feeds["position"],
-                feeds["filled"], feeds["sees"], feeds["before"],
-                {name: feeds[name] for name in self.rings}, scan=True,
-                **{name: feeds[name] for name in self.velocity.preset.conditions},
-            )
-        }  # fmt: skip
+        """Latents [B, chunks, frames, dim] and the rest -> those further down, and next states."""
+        latents, after = descended(
+            self.velocity, feeds["latents"], feeds["angles"], feeds["position"],
+            feeds["filled"], feeds["sees"], feeds["before"],
+            {name: feeds[name] for name in self.initial}, scan=True,
+            **{name: feeds[name] for name in self.velocity.preset.conditions},
+        )  # fmt: skip
+        return {"descended": latents, **next_states(after, self.initial, latents.dtype)}
 
 
 class WindowDoor(nn.Module):
@@ -197,32 +196,22 @@ def _cached_graph(velocity: VelocityNetwork) -> Graph:
         door,
         (latents, TensorSpec("angle", "float32", ("batch", "chunks")), *placed),
         (replace(latents, name="velocity"),),
-        tuple(
-            StateSpec(name, "float32", ("batch", *x.shape[1:]), ring_axis=ring_axis(name))
-            for name, x in door.initial.items()
-        ),
+        _rings(door.initial),
         position_period=_period(velocity),
         ids=velocity.preset.vocabulary + 1,
     )
 
 
 def descend_graph(velocity: VelocityNetwork) -> Graph:
-    """Passes in a row for the same chunks in flight; the rings are read and not written."""
+    """A finished chunk enters the rings, and passes in a row for the chunks in flight behind it."""
     door = DescendDoor(velocity)
     latents, *placed = _chunks(velocity)
     return Graph(
         "descend",
         door,
-        (
-            latents,
-            TensorSpec("angles", "float32", ("batch", "rungs", "chunks")),
-            *placed,
-            *(
-                TensorSpec(name, "float32", ("batch", *x.shape[1:]))
-                for name, x in door.rings.items()
-            ),
-        ),
+        (latents, TensorSpec("angles", "float32", ("batch", "rungs", "chunks")), *placed),
         (replace(latents, name="descended"),),
+        _rings(door.initial),
         position_period=_period(velocity),
         ids=velocity.preset.vocabulary + 1,
         unrolled=True,
@@ -242,6 +231,14 @@ def _chunks(velocity: VelocityNetwork) -> tuple[TensorSpec, ...]:
         *_conditions(
             preset, ("batch", "chunks", preset.chunk_frames // preset.token_frames), latents
         ),
+    )
+
+
+def _rings(initial: Feeds) -> tuple[StateSpec, ...]:
+    """The states of the velocity network, a row for each stream."""
+    return tuple(
+        StateSpec(name, "float32", ("batch", *x.shape[1:]), ring_axis=ring_axis(name))
+        for name, x in initial.items()
     )
 
 

@@ -74,23 +74,38 @@ def turn_matrices(model: ir.Model) -> None:
     """Let every product read its stored matrix as it lies, not transposed, in place.
 
     A product of rows exports as Gemm with a transposed factor, one of more axes as MatMul with a
-    factor that was transposed before: turned, graphs that share a network share what is stored.
+    factor that was transposed before, and what several graphs read is not folded: turned, those
+    that share a network share what is stored.
     """
-    initializers = model.graph.initializers
     for node in list(model.graph.all_nodes()):
         turn = node.attributes.get("transB") if node.op_type == "Gemm" else None
-        matrix = node.inputs[1] if turn is not None and turn.as_int() else None
-        if matrix is None or matrix.const_value is None:
-            continue
-        name = f"{matrix.name}.turned"
-        if name not in initializers:
-            turned = matrix.const_value.numpy().T.copy()
-            tensor = ir.tensor(turned, name=name)
-            kind, shape = ir.TensorType(tensor.dtype), ir.Shape(turned.shape)
-            model.graph.register_initializer(
-                ir.Value(name=name, shape=shape, type=kind, const_value=tensor)
-            )
-        node.replace_input_with(1, initializers[name])
-        node.attributes["transB"] = ir.AttrInt64("transB", 0)
-        if not matrix.uses():
-            del initializers[str(matrix.name)]
+        if turn is not None and turn.as_int() and _is_stored(node.inputs[1]):
+            node.replace_input_with(1, _turned(model, node.inputs[1]))
+            node.attributes["transB"] = ir.AttrInt64("transB", 0)
+        order = node.attributes.get("perm") if node.op_type == "Transpose" else None
+        if order is not None and tuple(order.as_ints()) == (1, 0) and _is_stored(node.inputs[0]):
+            turned = _turned(model, node.inputs[0])
+            ir.convenience.replace_all_uses_with(node.outputs[0], turned)
+            assert node.graph is not None
+            node.graph.remove(node, safe=True)
+    for name, value in list(model.graph.initializers.items()):
+        if not value.uses() and not value.is_graph_output():
+            del model.graph.initializers[name]
+
+
+def _is_stored(value: ir.Value | None) -> bool:
+    return value is not None and value.const_value is not None
+
+
+def _turned(model: ir.Model, matrix: ir.Value | None) -> ir.Value:
+    """The transpose of a stored matrix, stored too."""
+    assert matrix is not None and matrix.const_value is not None
+    initializers, name = model.graph.initializers, f"{matrix.name}.turned"
+    if name not in initializers:
+        turned = matrix.const_value.numpy().T.copy()
+        tensor = ir.tensor(turned, name=name)
+        kind, shape = ir.TensorType(tensor.dtype), ir.Shape(turned.shape)
+        model.graph.register_initializer(
+            ir.Value(name=name, shape=shape, type=kind, const_value=tensor)
+        )
+    return initializers[name]

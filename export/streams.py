@@ -97,19 +97,20 @@ def _stream_cached(graph: Graph, run: Run, chunks: int) -> Array:
 
 
 def _stream_descend(graph: Graph, run: Run, chunks: int) -> Array:
-    """Two rows of one to three chunks, which take two to five passes behind a past of noise."""
+    """Two rows of one to three chunks, which take two to five passes behind the chunk before."""
     rng = np.random.default_rng(5)
-    said = []
+    states, said = graph.initial_states(batch=2), []
     for index in range(1, chunks + 1):
         flying, passes = 1 + index % 3, 2 + index % 4
-        feeds = _noise(graph, rng, {"batch": 2, "chunks": flying, "rungs": passes + 1})
-        height = np.linspace(1.5, 0.3, flying)
-        feeds["angles"] = np.tile(np.linspace(height, height - 0.3, passes + 1), (2, 1, 1)).astype(
+        feeds = _noise(graph, rng, {"batch": 2, "chunks": 1 + flying, "rungs": passes + 1})
+        height = np.array([0.3, *np.linspace(1.5, 0.3, flying)])
+        fall = np.array([0.0, *[0.3] * flying])
+        feeds["angles"] = np.tile(np.linspace(height, height - fall, passes + 1), (2, 1, 1)).astype(
             np.float32
         )
-        places = _places(graph, index, chunks, flying)
-        places["sees"] = np.tril(np.ones((2, flying, flying), np.float32))
-        said.append(run(feeds | places)["descended"].ravel())
+        after = run(feeds | _places(graph, index, chunks, 1 + flying) | states)
+        said.append(after["descended"].ravel())
+        _commit(graph, states, after, index - 1)
     return np.concatenate(said)
 
 

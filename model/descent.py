@@ -1,9 +1,11 @@
-"""Several passes down the ladder in one run of the cached velocity network.
+"""A finished chunk, and several passes of those in flight, in one run of the velocity network.
 
-What does not change from pass to pass, because the same chunks stay in flight, is computed once:
-masks, turns, what the blocks hear of the tokens, the tails that lie in the ring. What only the
-angles change is computed for all passes in one product. Then z ← cos(ω)·z − sin(ω)·v̂, pass by pass
-(MeLoDy, arXiv 2305.15719, section 4.2; ω is the difference of two angles).
+The first pass takes all of them: the finished chunk, which looks back on the rings, and those in
+flight, which look back on it, too. What it leaves there stands beside the rings in the passes that
+follow, which are those in flight alone. What does not change from pass to pass is computed once:
+masks, turns, what the blocks hear of the tokens, the tails of finished chunks; what only the
+angles change, for all passes in one product. Then z ← cos(ω)·z − sin(ω)·v̂, pass by pass (MeLoDy,
+arXiv 2305.15719, section 4.2; ω is the difference of two angles).
 """
 
 from __future__ import annotations
@@ -19,45 +21,63 @@ def descended(
     network: VelocityNetwork, latents: Tensor, angles: Tensor, position: Tensor, filled: Tensor,
     sees: Tensor, before: Tensor, states: States, tokens: Tensor | None = None,
     brief: Tensor | None = None, guide: Tensor | None = None, scan: bool = False,
-) -> Tensor:  # fmt: skip
-    """Chunks in flight at the end of P passes, latents [B, n, C, dim].
+) -> tuple[Tensor, States]:  # fmt: skip
+    """Chunks, a finished one and those in flight, P ≥ 2 passes further: latents [B, n, C, dim].
 
-    angles [B, P + 1, n] are what they stand at now and after each pass; none of them is finished
-    before the last. The rest is as for `VelocityNetwork.cached_pass`. `scan` makes the passes one
-    ONNX Scan.
+    angles [B, P + 1, n] are what they stand at now and after each pass, the first chunk at the
+    same all the time; no other is finished before the last pass. The rest is as for
+    `VelocityNetwork.cached_pass`, and so is what all of them leave behind in the first pass. `scan`
+    makes the other passes one ONNX Scan.
     """
     batch, groups, frames = latents.shape[:3]
     ring, hop = states["tail"].shape[1], network.half_frames
     seen = torch.cat([filled, sees], dim=2)
     has_tail = seen.gather(2, before[:, :, None])[:, :, 0]
-    kept, flying = before.clamp(max=ring - 1), (before - ring).clamp(min=0)
-    is_kept = before < ring
-    place = (batch, groups, hop, latents.shape[3])
-    kept_tail = states["tail"].gather(1, kept[:, :, None, None].expand(place))
+    own = latents[:, :, frames - hop :]
+    tails = torch.cat([states["tail"], own], dim=1)
 
     embedded = network.token_embeddings(tokens, batch, groups, frames)
     beside = network.beside(embedded, guide, frames)
     angles = angles.transpose(0, 1)
     now = angles[:-1]
-    tail_angle = torch.where(is_kept, network.context_angle, now.gather(2, flying.expand_as(now)))
-    turned, condition = network.angles_entered(now, tail_angle)
+    finished = torch.full_like(states["tail"][:, :, 0, 0], network.context_angle)
+    stand = torch.cat([finished.expand(now.shape[0], -1, -1), now], dim=2)
+    turned, condition = network.angles_entered(now, stand.gather(2, before.expand_as(now)))
     asked = network.conditioned(torch.zeros_like(condition[0]), embedded, brief)
     films = network.films(condition + asked)
     omega = (now - angles[1:])[..., None, None]
+    cosine, sine = torch.cos(omega), torch.sin(omega)
 
     turning = network.turning(network.cached_positions(position), latents.dtype)
     mask, heard = network.cached_mask(seen), network.heard(embedded)
     pasts = network.pasts(states)
+    tail = tails.gather(1, before[:, :, None, None].expand(own.shape))
+    x = network.chunk_segments(latents, turned[0], tail, has_tail, beside)
+    first = [film[0] for film in films]
+    velocity, owns = network.through(x, first, turning, mask, pasts, heard)
+    z = cosine[0, :, 1:] * latents[:, 1:] - sine[0, :, 1:] * velocity[:, 1:]
+
+    # From here on without the finished chunk: its tail, keys and values are all that is seen of it.
+    count = turning[0].shape[-2] // groups  # its segments
+    nears = [(keys[..., :count, :], values[..., :count, :]) for keys, values in owns]
+    turning = turning[0][..., count:, :], turning[1][..., count:, :]
+    mask = mask[..., count:, :]
+    heard = [past and (past[0][:, :, 1:], past[1][:, :, 1:]) for past in heard]
+    beside = None if beside is None else beside[:, 1:]
+    is_kept, flying = before[:, 1:] <= ring, (before[:, 1:] - ring - 1).clamp(min=0)
+    place = (batch, groups - 1, hop, latents.shape[3])
+    kept_tail = tails.gather(1, before[:, 1:].clamp(max=ring)[:, :, None, None].expand(place))
 
     def step(carried: Steps, given: Steps) -> tuple[Steps, Steps]:
         (z,), (turned_now, cosine, sine, *films_now) = carried, given
         own = z[:, :, frames - hop :].gather(1, flying[:, :, None, None].expand(place))
         tail = torch.where(is_kept[:, :, None, None], kept_tail, own)
-        x = network.chunk_segments(z, turned_now, tail, has_tail, beside)
-        velocity, _ = network.through(x, films_now, turning, mask, pasts, heard)
+        x = network.chunk_segments(z, turned_now, tail, has_tail[:, 1:], beside)
+        velocity, _ = network.through(x, films_now, turning, mask, pasts, heard, nears)
         return [cosine * z - sine * velocity], [z[0, 0, 0, 0].clone()]
 
-    given = [turned, torch.cos(omega), torch.sin(omega), *films]
+    given = [part[1:, :, 1:] for part in (turned, cosine, sine)]
+    given += [film[1:, :, :, 1:] for film in films]
     run = steps_scan if scan else steps
-    (finished,), _ = run(step, [latents], given)
-    return finished
+    (z,), _ = run(step, [z], given)
+    return torch.cat([latents[:, :1], z], dim=1), network.left(own, owns, groups)

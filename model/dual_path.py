@@ -64,14 +64,14 @@ class Across(nn.Module):
 
     def forward(
         self, x: Tensor, turning: Swing, mask: Tensor | None, past: Past | None,
-        heard: Past | None,
+        near: Past | None, heard: Past | None,
     ) -> tuple[Tensor, Past]:  # fmt: skip
         """x [B, w, G, S, D] -> what it adds, same shape, and its own keys and values.
 
-        turning, mask, past and what is returned are those of `SelfAttention`, sequences of G·S;
-        heard is what `heard` makes of tokens.
+        turning, mask, past, near and what is returned are those of `SelfAttention`, sequences of
+        G·S; heard is what `heard` makes of tokens.
         """
-        y, own = self.attend(self.norm(x), turning, mask, past)
+        y, own = self.attend(self.norm(x), turning, mask, past, near)
         y = x + y
         if self.cross is not None and heard is not None:
             y = y + self.cross(self.cross_norm(y), self.times(x.shape[1], x.shape[3]), heard)
@@ -138,11 +138,11 @@ class Block(nn.Module):
 
     def forward(
         self, x: Tensor, film: Tensor, turning: Swing, mask: Tensor | None, past: Past | None,
-        heard: Past | None,
+        near: Past | None, heard: Past | None,
     ) -> tuple[Tensor, Past]:  # fmt: skip
         """x [B, K, G, S, D], film [B, K|1, G, S|1, 2D] -> x, own keys and values."""
         columns = x.unflatten(1, (self.columns, -1))
-        added, own = self.across(columns.mean(2), turning, mask, past, heard)
+        added, own = self.across(columns.mean(2), turning, mask, past, near, heard)
         x = self.after_across((columns + added.unsqueeze(2)).flatten(1, 2))
         scale, shift = film.chunk(2, dim=-1)
         x = self.after_inside(x + self.inside(x) * (1 + scale) + shift)

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from engine.brief import brief_size
 from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
 from model.layers import RMSNorm
-from model.past_attention import Layer, Seen, stacked, steps, steps_scan
+from model.past_attention import Layer, Past, Seen, stacked, steps, steps_scan
 from model.presets import PRESETS, LanguagePreset, Preset
 
 States = dict[str, Tensor]
@@ -163,8 +163,7 @@ class LanguageModel(nn.Module):
         seen = Seen(ahead.transpose(0, 1), aside.transpose(0, 1), mask)
         after: States = {}
         for i, layer in enumerate(self.stack()):
-            past = states[f"keys_{i}"], states[f"values_{i}"]
-            x, own = layer.behind(x, seen, past, None, self._codes(prefix, i))
+            x, own = layer.behind(x, seen, self._past(prefix, states, i), None)
             after[f"keys_{i}"], after[f"values_{i}"] = own
         return self.left(x, tokens), after
 
@@ -185,8 +184,7 @@ class LanguageModel(nn.Module):
         ahead, aside = self.stack()[0].attend.turning(position + at, entering.dtype)
         mask = self._mask(filled)[0, 0]
         place = (at[:, None] == at[None, :])[..., None]
-        codes = [self._codes(prefix, i) for i in range(self.preset.layers)]
-        past = [(states[f"keys_{i}"], states[f"values_{i}"]) for i in range(self.preset.layers)]
+        past = [self._past(prefix, states, i) for i in range(self.preset.layers)]
 
         def step(carried: list[Tensor], now: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             last, runs = carried[0], carried[1:]
@@ -195,7 +193,7 @@ class LanguageModel(nn.Module):
             after: list[Tensor] = []
             for i, layer in enumerate(self.stack()):
                 own = runs[2 * i], runs[2 * i + 1]
-                x, own = layer.behind(x, seen, past[i], own, codes[i])
+                x, own = layer.behind(x, seen, past[i], own)
                 after += own
             logits = self.left(x, last)
             chosen = (logits + now[5]).argmax(-1)
@@ -218,12 +216,13 @@ class LanguageModel(nn.Module):
         seen = torch.cat([filled.new_ones(batch, count, self.preset.codes), filled, own], -1)
         return torch.where(seen > 0.5, 0.0, -1e9).to(filled.dtype)[:, None]
 
-    def _codes(self, prefix: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """prefix [B, N, 12, 2W] -> keys, scaled, and values of a layer [B, h, 12, d]."""
+    def _past(self, prefix: Tensor, states: States, layer: int) -> Past:
+        """What a layer looks back on: of prefix [B, N, 12, 2W], and of the rings."""
         attend = self.stack()[layer].attend
         parts = prefix[:, layer].unflatten(-1, (2 * attend.heads, -1)).transpose(1, 2)
         keys, values = parts.split(attend.heads, 1)
-        return keys * attend.scale, values.clone()  # a scan wants no two views of one tensor
+        values = torch.cat([values, states[f"values_{layer}"]], dim=2)
+        return Past(keys * attend.scale, states[f"keys_{layer}"], values)
 
     def initial_states(self, batch: int = 1) -> States:
         """Empty rings keys_i, values_i [B, h, L, d]."""

@@ -104,12 +104,14 @@ class SelfAttention(nn.Module):
         return swinging(*rotary(positions, self.turns, dtype))
 
     def forward(
-        self, x: Tensor, turning: Swing, mask: Tensor | None = None, past: Past | None = None
-    ) -> tuple[Tensor, Past]:
+        self, x: Tensor, turning: Swing, mask: Tensor | None = None, past: Past | None = None,
+        near: Past | None = None,
+    ) -> tuple[Tensor, Past]:  # fmt: skip
         """Attend along the axes of x between the first two and the last, as one sequence of N.
 
         x [B, w, ..., width], turning as `turning` gives it, mask added to the scores [N, P + N]
-        or [B, 1, 1, N, P + N], past: turned keys and values [B, w, heads, P, head_width] each
+        or [B, 1, 1, N, P + Q + N], past: turned keys and values [B, w, heads, P, head_width] each,
+        which stay where they lie; near: the same of a few, Q, that stand between those and x
         -> y like x, and this sequence's own turned keys and values.
         """
         qkv = self.project(x).reshape(*x.shape[:2], -1, 3 * self.heads, self.turns.shape[0] * 2)
@@ -119,8 +121,15 @@ class SelfAttention(nn.Module):
             q, k, v = (part.flatten(0, 1) for part in (queries, keys, values))
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).reshape(values.shape)
         else:
-            y = look_back(queries, keys, values, past, mask)
+            own: Past = (keys, values)
+            y = look_back(queries, own if near is None else appended(near, own), past, mask)
         return self.leave(y.transpose(2, 3).reshape(x.shape)), (keys, values)
+
+
+def appended(first: Past, second: Past) -> Past:
+    """One behind the other: keys and values [..., P, head_width]."""
+    keys, values = (torch.cat(both, dim=-2) for both in zip(first, second, strict=True))
+    return keys, values
 
 
 def swinging(cos: Tensor, sin: Tensor) -> Swing:
@@ -134,19 +143,17 @@ def swing(x: Tensor, by: Swing) -> Tensor:
     return x * by[0] + torch.cat([b, a], -1) * by[1]
 
 
-def look_back(
-    queries: Tensor, keys: Tensor, values: Tensor, past: Past, mask: Tensor | None
-) -> Tensor:
+def look_back(queries: Tensor, present: Past, past: Past, mask: Tensor | None) -> Tensor:
     """Attention to a past and to the present, without joining them: the past is not copied.
 
     Scores are joined instead, [..., heads, N, P + N].
     """
     queries = queries * queries.shape[-1] ** -0.5
-    before, after = queries @ past[0].transpose(-1, -2), queries @ keys.transpose(-1, -2)
+    before, after = queries @ past[0].transpose(-1, -2), queries @ present[0].transpose(-1, -2)
     scores = torch.cat([before, after], dim=-1)
     weights = torch.softmax(scores if mask is None else scores + mask, dim=-1)
     known = past[0].shape[-2]
-    return weights[..., :known] @ past[1] + weights[..., known:] @ values
+    return weights[..., :known] @ past[1] + weights[..., known:] @ present[1]
 
 
 class CrossAttention(nn.Module):

@@ -1,7 +1,8 @@
 """Attention of the language model: to the prompt's codes, unturned, and to past and present.
 
-Keys and values of the past lie in rings, a slot each token, heads in front: a product with a ring
-reads it where it lies, and nothing is joined to it or transposed. Keys are kept turned by their
+Keys and values of the past lie in rings, a slot each token, heads in front: the products with keys
+read them where they lie, and nothing is transposed. The values are joined to those of the codes
+once a run, so that one product hears both. Keys are kept turned by their
 positions, which wrap; a query meets the codes unturned, for they have no position.
 
 Axes: B batch, n tokens, L slots of a ring, W width, h heads, d = W/h.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,18 @@ class Seen:
     aside: Tensor
     mask: Tensor
     place: Tensor | None = None
+
+
+class Past(NamedTuple):
+    """What a layer looks back on, the same for all tokens of a run: prompt and ring.
+
+    codes [B, h, 12, d], scaled, and keys [B, h, L, d] of the ring, which stays where it lies;
+    values [B, h, 12 + L, d] of both.
+    """
+
+    codes: Tensor
+    keys: Tensor
+    values: Tensor
 
 
 class Attention(nn.Module):
@@ -90,12 +103,12 @@ class Attention(nn.Module):
         return out
 
     def behind(
-        self, x: Tensor, seen: Seen, past: KeysValues, own: KeysValues | None, codes: KeysValues
+        self, x: Tensor, seen: Seen, past: Past, own: KeysValues | None
     ) -> tuple[Tensor, KeysValues]:
         """The same behind a ring: n tokens x [B, n, W], or the one of a step [B, W].
 
-        past: keys and values [B, h, L, d]; own: those of the run so far [B, h, m, d], with room
-        for this step's; codes [B, h, 12, d], keys scaled -> y like x, keys and values of the run.
+        own: keys and values of the run so far [B, h, m, d], with room for this step's -> y like
+        x, keys and values of the run.
         """
         parts = self.project(x)
         if x.dim() == 3:
@@ -107,12 +120,10 @@ class Attention(nn.Module):
         if own is not None:
             assert seen.place is not None
             k, v = torch.where(seen.place, k, own[0]), torch.where(seen.place, v, own[1])
-        first, slots = codes[0].shape[2], past[0].shape[2]
-        scores = [parts[:, : self.heads] @ codes[0].mT, q @ past[0].mT, q @ k.mT]
+        scores = [parts[:, : self.heads] @ past.codes.mT, q @ past.keys.mT, q @ k.mT]
         weights = (torch.cat(scores, -1) + seen.mask).softmax(-1)
-        heard = weights[..., :first] @ codes[1]
-        heard = heard + weights[..., first : first + slots] @ past[1]
-        heard = heard + weights[..., first + slots :] @ v
+        known = past.values.shape[2]
+        heard = weights[..., :known] @ past.values + weights[..., known:] @ v
         heard = heard.transpose(1, 2).flatten(2) if x.dim() == 3 else heard.flatten(1)
         return self.leave(heard), (k, v)
 
@@ -145,10 +156,10 @@ class Layer(nn.Module):
         return y
 
     def behind(
-        self, x: Tensor, seen: Seen, past: KeysValues, own: KeysValues | None, codes: KeysValues
+        self, x: Tensor, seen: Seen, past: Past, own: KeysValues | None
     ) -> tuple[Tensor, KeysValues]:
         """`Attention.behind`, and the rest of the layer."""
-        y, own = self.attend.behind(self.attend_norm(x), seen, past, own, codes)
+        y, own = self.attend.behind(self.attend_norm(x), seen, past, own)
         return self.fed(x + y), own
 
 

@@ -122,13 +122,16 @@ class VelocityNetwork(nn.Module):
 
     def through(
         self, x: Tensor, films: list[Tensor], turning: Swing, mask: Tensor | None,
-        pasts: list[Past] | None, heard: list[Past | None],
+        pasts: list[Past] | None, heard: list[Past | None], nears: list[Past] | None = None,
     ) -> tuple[Tensor, list[Past]]:  # fmt: skip
-        """Segments [B, K, G, S, D] through all blocks -> velocity [B, G, frames, dim], caches."""
+        """Segments [B, K, G, S, D] through all blocks -> velocity [B, G, frames, dim], caches.
+
+        pasts and nears are those of `SelfAttention`, one for each block, or none.
+        """
         owns = []
         for i, block in enumerate(self.blocks):
-            past = pasts[i] if pasts else None
-            x, own = block(x, films[i], turning, mask, past, heard[i])
+            past, near = pasts[i] if pasts else None, nears[i] if nears else None
+            x, own = block(x, films[i], turning, mask, past, near, heard[i])
             owns.append(own)
         return joined(self.leave(self.norm(overlap_add(x)))), owns
 
@@ -239,11 +242,15 @@ class VelocityNetwork(nn.Module):
         velocity, owns = self.through(
             x, films, turning, self.cached_mask(seen), self.pasts(states), self.heard(embedded)
         )
-        after = {"tail": own}
+        return velocity, self.left(own, owns, groups)
+
+    def left(self, tails: Tensor, owns: list[Past], groups: int) -> States:
+        """What each of so many chunks leaves: its tail [B, n, K/2, dim], its keys and values."""
+        after = {"tail": tails}
         for i, (key, value) in enumerate(owns):
             after[f"key_{i}"] = key.unflatten(3, (groups, -1))
             after[f"value_{i}"] = value.unflatten(3, (groups, -1))
-        return velocity, after
+        return after
 
     def pasts(self, states: States) -> list[Past]:
         """The rings of every block as one sequence, keys and values [B, w, heads, ring·S, d]."""

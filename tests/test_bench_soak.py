@@ -35,6 +35,7 @@ def test_memory_that_is_given_back_does_not_grow() -> None:
 def test_a_step_is_no_growth_but_stairs_are() -> None:
     at = np.array(AT_S)
     assert not slope(AT_S, 400.0 + 0.01 * NOISE + 0.1 * (at > 1800) - 0.1 * (at > 2400)).grows
+    assert not slope(AT_S, 400.0 + 0.01 * NOISE + 0.1 * (at > 1800)).grows
     assert slope(AT_S, 400.0 + 0.01 * NOISE + np.floor(at / 300)).grows
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.drawing import BLOCK_TOKENS, choose, token_noise
+from engine.drawing import BLOCK_TOKENS, Ahead, choose, token_noise
 
 NOTHING = np.zeros(3, np.float32)
 
@@ -22,6 +22,19 @@ def test_noise_is_that_of_one_token_of_one_seed_however_it_is_asked_for() -> Non
     assert not np.array_equal(token_noise(1, 5, 1, 8), token_noise(1, 5 + BLOCK_TOKENS, 1, 8))
     assert not np.array_equal(token_noise(1, 5, 1, 8), token_noise(2, 5, 1, 8))
     assert np.isfinite(token_noise(2**31, -7, 3, 4096)).all()
+
+
+def test_what_is_thrown_ahead_is_made_once_and_given_away() -> None:
+    made = []
+    ahead = Ahead(lambda seed, index: made.append((seed, index)) or np.full(2, seed + index))
+    ahead.throw(1, 5)
+    ahead.throw(1, 5)
+    thrown = ahead.take(1, 5)
+    thrown += 100
+    assert ahead.take(1, 5).tolist() == [6, 6]
+    ahead.throw(1, 6)
+    assert ahead.take(2, 6).tolist() == [8, 8]
+    assert made == [(1, 5), (1, 5), (1, 6), (2, 6)]
 
 
 def test_noise_is_gumbel_s() -> None:

@@ -149,6 +149,19 @@ def test_priming_starts_anew(take: np.ndarray) -> None:
     np.testing.assert_array_equal(latents_of(generator, 4), first)
 
 
+@pytest.mark.parametrize("ladder", LADDERS)
+def test_what_is_made_in_a_rest_is_what_would_be_made_in_a_tick(ladder: tuple[int, int]) -> None:
+    """Also where the seed turns, and where chunks are given up, between a rest and a tick."""
+    rested, restless = make("cached", *ladder), make("cached", *ladder)
+    for index, seed in enumerate((0, 0, 7, 7, 0)):
+        for generator in (rested, restless):
+            if index == 3:
+                generator.recover()
+        one, two = latents_of(rested, 1, seed=seed), latents_of(restless, 1, seed=seed)
+        np.testing.assert_array_equal(one, two)
+        rested.rest()
+
+
 def test_the_seed_of_the_control_is_added_to_that_of_the_start() -> None:
     np.testing.assert_array_equal(latents_of(make(seed=5), 3), latents_of(make(seed=2), 3, seed=3))
     assert not np.allclose(latents_of(make(seed=5), 3), latents_of(make(seed=6), 3))
@@ -174,7 +187,7 @@ def test_temperature_scales_the_noise() -> None:
     seen = []
     descend = generator._context.descend
     generator._context.descend = lambda w, *how: (
-        seen.append(w.latents[0].copy()) or descend(w, *how)
+        seen.append(w.chunks[0].latents.copy()) or descend(w, *how)
     )
     generator.tick(values(temperature=0.8, steps=1))
     np.testing.assert_allclose(seen[0], 0.8 * noise(0, 0, 16, 8), rtol=1e-6)

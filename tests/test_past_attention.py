@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from model.past_attention import Attention, Seen, steps, steps_scan
+from model.past_attention import Attention, Past, Seen, steps, steps_scan
 
 WIDTH, HEADS, COUNT = 16, 2, 5
 GENERATOR = torch.Generator().manual_seed(0)
@@ -38,7 +38,8 @@ def test_behind_an_empty_ring_it_is_the_whole() -> None:
     keys, values = codes.unflatten(2, (2, HEADS, -1)).permute(2, 0, 3, 1, 4)
     ring = drawn(2, HEADS, 4, WIDTH // HEADS)
     seen = looking(made, 4, 0)
-    found, _ = made.behind(x, seen, (ring, ring), None, (keys * made.scale, values))
+    past = Past(keys * made.scale, ring, torch.cat([values, ring], dim=2))
+    found, _ = made.behind(x, seen, past, None)
     assert torch.allclose(found, whole, atol=1e-12)
 
 
@@ -46,17 +47,16 @@ def test_behind_an_empty_ring_it_is_the_whole() -> None:
 def test_step_by_step_it_is_the_run() -> None:
     made, x = attention(), drawn(1, COUNT, WIDTH)
     d = WIDTH // HEADS
-    past = drawn(1, HEADS, 4, d), drawn(1, HEADS, 4, d)
-    codes = drawn(1, HEADS, 3, d), drawn(1, HEADS, 3, d)
+    past = Past(drawn(1, HEADS, 3, d), drawn(1, HEADS, 4, d), drawn(1, HEADS, 7, d))
     seen = looking(made, 4, 3)
-    whole, left = made.behind(x, seen, past, None, codes)
+    whole, left = made.behind(x, seen, past, None)
     own = tuple(torch.zeros(1, HEADS, COUNT, d).double() for _ in range(2))
     for k in range(COUNT):
         place = (torch.arange(COUNT) == k)[:, None]
         now = Seen(
             seen.ahead[:, k : k + 1], seen.aside[:, k : k + 1], seen.mask[:, :, k : k + 1], place
         )
-        y, own = made.behind(x[:, k], now, past, (own[0], own[1]), codes)
+        y, own = made.behind(x[:, k], now, past, (own[0], own[1]))
         assert torch.allclose(y, whole[:, k], atol=1e-12)
     for found, wanted in zip(own, left, strict=True):
         assert torch.allclose(found, wanted, atol=1e-12)

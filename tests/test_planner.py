@@ -73,6 +73,16 @@ def test_reading_a_past_at_once_equals_having_written_it(count: int, first: int)
     np.testing.assert_array_equal(single.next(2 * CONTEXT, wanted), seen)
 
 
+def test_what_is_made_in_a_rest_is_what_would_be_written() -> None:
+    """Whatever number of tokens, and whatever seed, is asked for then."""
+    rested, restless = planner(), planner()
+    for count, seed in ((8, 0), (8, 0), (3, 0), (12, 5), (8, 5)):
+        rested.rest(8)
+        np.testing.assert_array_equal(
+            rested.next(count, asked(seed=seed)), restless.next(count, asked(seed=seed))
+        )
+
+
 def test_a_long_past_is_read_in_slices() -> None:
     bundle = long_context(SLICE_TOKENS + 40)
     tokens = np.arange(SLICE_TOKENS + 30) % VOCABULARY

@@ -92,21 +92,21 @@ def test_a_chunk_is_made_and_kept_with_the_tokens_it_entered_with() -> None:
     stage = Stage(4, 2)
     seen: dict[int, set[bytes]] = {}
     context = stage.generator._context
-    velocity, commit = context.velocity, context.commit
+    descend, commit = context.descend, context.commit
 
     def note(index: int, plan) -> None:
         seen.setdefault(index, set()).add(plan.tokens.tobytes() + plan.brief.tobytes())
 
-    def pass_(window):
-        for row in window.flying:
-            note(int(window.index[row]), window.plans[row])
-        return velocity(window)
+    def passes(window, *how):
+        for chunk in window.flying:
+            note(chunk.index, chunk.plan)
+        return descend(window, *how)
 
     def keep(latents, first, plans):
         note(first, plans[0])
         return commit(latents, first, plans)
 
-    context.velocity, context.commit = pass_, keep
+    context.descend, context.commit = passes, keep
     for bpm in (60, 80, 100, 120, 140):
         stage.controls.set("bpm", bpm)
         block = stage.play(1)[0]

@@ -216,7 +216,7 @@ def test_a_replaced_worker_knows_what_was_asked(asked_bundle: Bundle) -> None:
         made = generated(blocks)
         until(lambda: generated(blocks)[-1].index > made[-1].index + 1)
         release.set()
-    known = spares[0]._window.plans[: len(made)]
+    known = [chunk.plan for chunk in spares[0]._window.chunks[: len(made)]]
     assert {plan.tokens.tobytes() for plan in known} & {b.plan.tokens.tobytes() for b in made}
     assert generated(blocks)[-1].control_revision == revision
     assert generated(blocks)[-1].plan.brief.any()

@@ -19,7 +19,7 @@ from engine.backends.device import Device, DeviceSession, buffer_like
 from engine.bundle import Bundle
 from engine.context import CachedContext, Context
 from engine.session import Array, Floats, Session
-from engine.slots import Run, Slots
+from engine.slots import Descent, Run, Slots
 from engine.spec import StateSpec, TensorSpec
 
 
@@ -112,7 +112,7 @@ class ResidentSlots(Slots):
         """A run on the device."""
         return ResidentRun(self, chunks, start, end)
 
-    def keep(self, run: Run, row: int, slots: Sequence[int]) -> None:
+    def keep(self, run: Run | Descent, row: int, slots: Sequence[int]) -> None:
         """What chunks left, into slots of the rings, on the device."""
         assert isinstance(run, ResidentRun)
         for state in self.spec.states:

@@ -84,13 +84,15 @@ class Sine:
         return {name: np.stack([row[name] for row in rows]).astype(np.float32) for name in rows[0]}
 
     def descend(self, feeds: Feeds) -> Outputs:
-        """Pass by pass, `angles` [batch, passes + 1, chunks]."""
+        """Pass by pass, `angles` [batch, passes + 1, chunks]; all that is left, in the first."""
         z, angles = feeds["latents"], feeds["angles"]
+        found: list[Outputs] = []
         for angle, target in pairwise(np.moveaxis(angles, 1, 0)):
-            velocity = self.cached_velocity({**feeds, "latents": z, "angle": angle})["velocity"]
+            found.append(self.cached_velocity({**feeds, "latents": z, "angle": angle}))
             omega = (angle - target)[..., None, None]
-            z = np.cos(omega) * z - np.sin(omega) * velocity
-        return {"descended": z.astype(np.float32)}
+            z = np.cos(omega) * z - np.sin(omega) * found[-1]["velocity"]
+        left = {name: x for name, x in found[0].items() if name != "velocity"}
+        return {"descended": z.astype(np.float32), **left}
 
     def _row(self, feeds: Feeds, row: int) -> Outputs:
         z, angle = feeds["latents"][row].astype(np.float64), feeds["angle"][row].astype(np.float64)

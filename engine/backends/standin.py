@@ -186,12 +186,13 @@ def _window(dim: int) -> GraphSpec:
 
 
 def _descend(velocity: GraphSpec) -> GraphSpec:
-    """Passes in a row: the velocity's inputs with angles for each of them, its rings as inputs."""
+    """Passes in a row: what the velocity network takes, with angles for each of them."""
     angles = TensorSpec("angles", "float32", ("batch", "rungs", "chunks"))
     kept = [tensor for tensor in velocity.inputs if tensor.name != "angle"]
-    rings = [TensorSpec(ring.name, ring.dtype, ring.shape) for ring in velocity.states]
     descended = TensorSpec("descended", "float32", velocity.input("latents").shape)
-    return GraphSpec("descend.onnx", (*kept, angles, *rings), (descended,))
+    return GraphSpec(
+        "descend.onnx", (*kept, angles), (descended,), velocity.states, velocity.position_period
+    )
 
 
 def _cached(dim: int, chunks: int, asked: PromptingSpec | None) -> GraphSpec:

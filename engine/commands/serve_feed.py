@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -98,8 +97,6 @@ async def _feed(
     house.door.publish({"port": server.port, "url": server.url})
     if door is None:
         print(f"perpetuo plays at {server.url} (Ctrl-C ends it)", flush=True)
-    gc.collect()
-    gc.freeze()  # what is there now stays; a collection need not look at it again and again
     feeding = asyncio.create_task(server.run())
     looking = asyncio.create_task(_look(engines, server, asked))
     try:

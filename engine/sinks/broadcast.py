@@ -39,6 +39,7 @@ from engine.sinks.podium import Podium
 from engine.sinks.prompting import Embedder, Prompting
 from engine.sinks.report import Report
 from engine.status import RunnerStatus
+from engine.tidy import Tidy
 from engine.wire.actions import (
     Action,
     Close,
@@ -103,6 +104,7 @@ class Broadcast:
             epoch=secrets.randbits(32),
         )  # fmt: skip
         self._pacer = Pacer(packet_s)
+        self._tidy = Tidy()
         opus = opus_track(rate_hz, channels, packet_samples, round(config.replay_s / packet_s))
         self._audience = Audience(rate_hz * channels, packet_s, config.replay_s, opus)
         self._report = Report(
@@ -150,6 +152,7 @@ class Broadcast:
                 task.cancel()
                 with suppress(asyncio.CancelledError, Exception):
                     await task
+        self._tidy.end()
         await self._lyria.close()
         await self.prompting.close()
         await self._keeping.close()
@@ -170,7 +173,9 @@ class Broadcast:
         while self._feed.ring.fill_samples < self._prefill_samples:
             self._look_after_listeners()
             await asyncio.sleep(0.01)
+        self._tidy.begin()  # what connections leave behind would lie about for minutes
         while True:
+            self._tidy.rest(self._pacer.wait_s(monotonic()))
             await asyncio.sleep(self._pacer.wait_s(monotonic()))
             packet = self._feed.pull(self._controls.snapshot())
             self._audience.deliver(packet)
