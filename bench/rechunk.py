@@ -1,8 +1,9 @@
-"""A bundle with chunks of another size: the same weights, its velocity network exported anew.
+"""A bundle with chunks of another size, or a longer look back: its velocity network exported anew.
 
-No weight depends on the size of a chunk, but the graph does: what a finished chunk leaves has a row
-for each of its segments. The look back is kept in seconds. Whether the music survives a size that
-the network was not trained on is what `bench.chunks` asks. Needs what export needs.
+No weight depends on either, but the graph does: what a finished chunk leaves has a row for each of
+its segments, and a ring has a slot for each chunk. Whether the music survives a size that the
+network was not trained on is what `bench.chunks` asks; what a longer look back costs,
+`bench.lookback`. Needs what export needs.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ from export.restore import filled, preset_of, read_weights
 from model.velocity import VelocityNetwork
 
 
-def rechunked(bundle: Bundle, frames: int, folder: Path) -> Bundle:
+def rechunked(bundle: Bundle, frames: int, folder: Path, back_s: float | None = None) -> Bundle:
     """The bundle with chunks of `frames`, written into `folder`; the unrolled form only.
 
-    UsageError for a size that holds no whole number of half segments or of tokens, for a network
-    in window context, and for a bundle that is not on disk.
+    It looks back as far as before, or `back_s` in whole chunks. UsageError for a size that holds
+    no whole number of half segments or of tokens, for a network in window context, and for a
+    bundle that is not on disk.
     """
     if bundle.path is None or bundle.manifest.context.kind != "cached":
         raise UsageError(f"bundle {bundle.manifest.name} cannot be exported for other chunks")
-    network = _network(bundle, frames)
+    network = _network(bundle, frames, back_s)
     made = {graph.name: graph for graph in _graphs(network) if graph.name in bundle.manifest.graphs}
     folder.mkdir(parents=True)
     for name in bundle.manifest.files:
@@ -51,11 +53,13 @@ def _graphs(network: VelocityNetwork) -> list[Graph]:
     return [velocity_graph(network, "cached"), descend_graph(network)]
 
 
-def _network(bundle: Bundle, frames: int) -> VelocityNetwork:
+def _network(bundle: Bundle, frames: int, back_s: float | None) -> VelocityNetwork:
     preset = preset_of(bundle)
     sizes = preset.prompted if bundle.manifest.prompting else preset.velocity
     trained = filled(VelocityNetwork(sizes), read_weights(bundle), "velocity", preset.name)
     back = sizes.context_chunks * sizes.chunk_frames
+    if back_s is not None:
+        back = round(back_s * bundle.manifest.latent.rate_hz)
     unit = sizes.token_frames if "tokens" in sizes.conditions else 1
     if frames % unit or not 0 < frames <= back:
         raise UsageError(f"chunks of {frames} frames: takes multiples of {unit} up to {back}")

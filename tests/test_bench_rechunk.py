@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +27,19 @@ def latents(bundle: Bundle) -> Floats:
 def test_the_size_that_it_has_leaves_the_music_as_it_is(tmp_path: Path) -> None:
     bundle = packed()[1]
     again = rechunked(bundle, bundle.manifest.chunk_frames[0], tmp_path / "again")
+    assert again.manifest.context == bundle.manifest.context
     np.testing.assert_allclose(latents(again), latents(bundle), atol=1e-4)
 
 
-def test_half_the_size_plays_and_looks_back_as_far(tmp_path: Path) -> None:
+def test_half_the_size_plays_and_looks_back_as_far_as_it_is_told(tmp_path: Path) -> None:
+    """And without the graph that a bundle need not have."""
     bundle = packed()[1]
-    half = rechunked(bundle, bundle.manifest.chunk_frames[0] // 2, tmp_path / "half")
+    graphs = {name: one for name, one in bundle.manifest.graphs.items() if name != "descend"}
+    bundle = replace(bundle, manifest=replace(bundle.manifest, graphs=graphs))
+    back_s = 3 * bundle.manifest.context.chunks * bundle.manifest.chunk_s
+    half = rechunked(bundle, bundle.manifest.chunk_frames[0] // 2, tmp_path / "half", back_s)
     assert half.manifest.chunk_s == bundle.manifest.chunk_s / 2
-    assert half.manifest.context.chunks == 2 * bundle.manifest.context.chunks
+    assert half.manifest.context.chunks == 6 * bundle.manifest.context.chunks
     assert np.isfinite(latents(half)).all()
 
 

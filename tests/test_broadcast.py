@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -40,6 +42,27 @@ async def test_it_feeds_until_it_is_closed() -> None:
     await one.close()
     await one.run()
     assert one.ended
+
+
+async def test_what_connections_leave_behind_is_collected_between_packets() -> None:
+    class Left:
+        pass
+
+    heard: list[np.ndarray] = []
+    one = broadcast(heard)
+    enabled = gc.isenabled()
+    one.begin()
+    async with asyncio.timeout(30):
+        while not heard:
+            await asyncio.sleep(0.01)
+        left = Left()
+        left.itself, gone = left, weakref.ref(left)  # type: ignore[attr-defined]
+        del left
+        while gone() is not None:
+            assert not gc.isenabled()
+            await asyncio.sleep(0.01)
+    await one.close()
+    assert gc.isenabled() is enabled
 
 
 async def test_what_ends_the_feed_comes_through() -> None:
