@@ -22,7 +22,7 @@ from bench.command import answered, bundle_options
 from bench.frechet import CONTINUATION, HELD_OUT, SHUFFLED, Comparison
 from bench.listening import Sides
 from bench.live import LiveRun, measure_live
-from bench.markdown import Row, table
+from bench.markdown import Row, heading, table
 from bench.material import HeldOut, held_out
 from bench.playing import Player
 from bench.report import plain, publish
@@ -122,11 +122,9 @@ def page(report: dict[str, Any], sizes: Sequence[Size]) -> str:
     """The report in Markdown."""
     one = sizes[0].found
     held, shuffled = (one.distances[side] for side in (HELD_OUT, SHUFFLED))
-    bundle = report["bundle"]
     quotable = "" if one.enough_songs else " **Too few songs to quote.**"
     return "\n\n".join([
-        f"# Sizes of chunks of bundle {bundle['name']} ({bundle['hash'][:12]}), revision "
-        f"{report['revision']}, backend {report['backend']}",
+        heading("Sizes of chunks", report),
         f"{one.songs} songs a side, {one.clips} clips; held-out music {held:.3g}, shuffled in "
         f"50 ms pieces {shuffled:.3g}.{quotable}",
         table(HEAD, [size.row for size in sizes]),

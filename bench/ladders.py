@@ -20,7 +20,7 @@ from bench import listening, machine
 from bench.command import answered, bundle_options, opened
 from bench.frechet import CONTINUATION, HELD_OUT, SHUFFLED, Comparison
 from bench.listening import Sides
-from bench.markdown import Row, table
+from bench.markdown import Row, heading, table
 from bench.material import HeldOut, held_out
 from bench.playing import Player
 from bench.report import plain, publish
@@ -73,11 +73,9 @@ def page(report: dict[str, Any], rungs: Sequence[Rung]) -> str:
     """The report in Markdown."""
     one = rungs[0].found
     held, shuffled = (one.distances[side] for side in (HELD_OUT, SHUFFLED))
-    bundle = report["bundle"]
     head = ("steps, schedule", "Fréchet distance", "ratio", "±", "real-time factor")
     return "\n\n".join([
-        f"# Ladders of bundle {bundle['name']} ({bundle['hash'][:12]}), revision "
-        f"{report['revision']}, backend {report['backend']}",
+        heading("Ladders", report),
         f"{one.songs} songs a side, {one.clips} clips; held-out music {held:.3g}, shuffled in "
         f"50 ms pieces {shuffled:.3g}.",
         table(head, [rung.row for rung in rungs]),

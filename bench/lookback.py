@@ -17,7 +17,7 @@ import numpy as np
 
 from bench import machine
 from bench.command import answered, bundle_options
-from bench.markdown import Row, table
+from bench.markdown import Row, heading, table
 from bench.rechunk import rechunked
 from bench.report import plain, publish
 from bench.timing import Tail
@@ -80,10 +80,8 @@ def render(report: dict[str, Any]) -> str:
          one["passes_ms"]["p50"] / least, one["tick_ms"]["p50"])
         for one in report["lengths"]
     ]  # fmt: skip
-    bundle = report["bundle"]
     return "\n".join([
-        f"# A longer past of bundle {bundle['name']} ({bundle['hash'][:12]}), "
-        f"revision {report['revision']}, backend {report['backend']}",
+        heading("A longer past", report),
         "", f"{report['ticks']} ticks of each, by turns, one stream.", "", table(HEAD, rows), "",
     ])  # fmt: skip
 

@@ -17,6 +17,15 @@ def table(head: Sequence[str], rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def heading(title: str, report: Mapping[str, Any]) -> str:
+    """The first line of a report on a bundle: which one, at which revision, on which backend."""
+    bundle = report["bundle"]
+    return (
+        f"# {title} of bundle {bundle['name']} ({bundle['hash'][:12]}), "
+        f"revision {report['revision']}, backend {report['backend']}"
+    )
+
+
 def _cell(value: str | float | None) -> str:
     if value is None:
         return "-"
@@ -34,10 +43,8 @@ def verdict_table(found: Sequence[Check]) -> str:
 
 def render(report: Mapping[str, Any], found: Sequence[Check], pictures: Sequence[str]) -> str:
     """The whole page, of a report in plain JSON values."""
-    bundle = report["bundle"]
     parts = [
-        f"# Quality of bundle {bundle['name']} ({bundle['hash'][:12]}), "
-        f"revision {report['revision']}, backend {report['backend']}",
+        heading("Quality", report),
         verdict_table(found),
         *_autoencoder(report["autoencoder"]),
         *_wide(report.get("wide", {})),
