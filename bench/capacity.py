@@ -81,6 +81,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     options.workers = options.workers or workers(options.threads)
     subject = Subject.of(options)
     backend = open_backend(subject.backend, subject.bundle, threads=subject.threads)
+    if options.batch > 1 and backend.name.endswith("-int8"):
+        raise UsageError(
+            f"--batch is {options.batch}, on {backend.name} every stream takes passes of its own: "
+            "--backend ort"
+        )
     tries, rounds = _tries(subject, backend, options)
     single, found = tries[1], most_kept(tries)
     busy_s = options.workers * subject.bundle.manifest.chunk_s

@@ -9,6 +9,7 @@ from time import perf_counter
 import numpy as np
 
 from bench.opcount import load_onnx
+from engine.session import Array
 
 PRODUCT = 512
 """Rows, columns and depth of the product: a few milliseconds, which a busy machine has to spare."""
@@ -16,21 +17,38 @@ PRODUCT = 512
 
 def product_per_s(threads: int, size: int = PRODUCT, repeats: int = 60) -> float:
     """Operations a second of a float32 matrix product in ONNX Runtime, the best of `repeats`."""
+    ones = np.ones((size, size), np.float32)
+    return _product_per_s("MatMul", ones, ones, threads, repeats)
+
+
+def byte_product_per_s(threads: int, size: int = PRODUCT, repeats: int = 60) -> float:
+    """The same of bytes with stored int8, as a graph in int8 form has them."""
+    ones = np.ones((size, size), np.uint8)
+    return _product_per_s("MatMulInteger", ones, ones.astype(np.int8), threads, repeats)
+
+
+def _product_per_s(kind: str, entering: Array, stored: Array, threads: int, repeats: int) -> float:
     import onnxruntime
 
-    helper, tensor = load_onnx().helper, load_onnx().TensorProto.FLOAT
-    square = [helper.make_tensor_value_info(name, tensor, (size, size)) for name in "abc"]
-    graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["c"])], "product",
-                              square[:2], square[2:])  # fmt: skip
-    opset = [helper.make_opsetid("", 20)]
-    model = helper.make_model(graph, opset_imports=opset, ir_version=10)
+    onnx = load_onnx()
+    numbers = onnx.helper.np_dtype_to_tensor_dtype
+    made = numbers(np.dtype(np.float32 if kind == "MatMul" else np.int32))
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node(kind, ["a", "b"], ["c"])], "product",
+        [onnx.helper.make_tensor_value_info("a", numbers(entering.dtype), entering.shape)],
+        [onnx.helper.make_tensor_value_info("c", made, None)],
+        [onnx.numpy_helper.from_array(stored, "b")],
+    )  # fmt: skip
+    model = onnx.helper.make_model(
+        graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10
+    )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, ["CPUExecutionProvider"]
     )
-    ones = {name: np.ones((size, size), np.float32) for name in "ab"}
-    return 2.0 * size**3 / _best_s(lambda: session.run(None, ones), repeats)
+    feeds = {"a": entering}
+    return 2.0 * stored.shape[0] ** 3 / _best_s(lambda: session.run(None, feeds), repeats)
 
 
 def copy_bytes_per_s(touched: int, threads: int, repeats: int = 60) -> float:

@@ -2,9 +2,8 @@
 
 The same held-out songs are continued with every size of chunk: the Fréchet distance between its
 anchors, what is kept of the prompt, the joins between chunks; then the real-time factor of a
-stream, and how long a control waits to be heard from `perpetuo serve`. A size that the bundle was
-not made for is exported from the same weights (`bench.rechunk`); whether they were trained on it
-stands in the table.
+stream, and how long a control waits to be heard from `perpetuo serve`. A size that the bundle does
+not list is exported from the same weights (`bench.rechunk`); whether it does stands in the table.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ from engine.generator import Generator
 
 PROMPT_S, TRUTH_S = 8.0, 16.0
 HEAD = (
-    "chunk", "s", "trained on", "Fréchet distance", "ratio", "±", "tempo kept", "scale kept",
+    "chunk", "s", "in the bundle", "Fréchet distance", "ratio", "±", "tempo kept", "scale kept",
     "chroma", "joins: flux", "real-time factor", "tick p50, ms", "tick p99.9 / chunk",
     "control to sound p50, s", "p99, s", "underruns",
 )  # fmt: skip
@@ -48,7 +47,7 @@ class Size:
 
     frames: int
     chunk_s: float
-    trained: bool
+    listed: bool
     found: Comparison
     kept: dict[str, float]
     joins: dict[str, float]
@@ -64,7 +63,7 @@ class Size:
             live.control_to_sound_s.p50, live.control_to_sound_s.p99, float(live.underruns),
         )  # fmt: skip
         return (
-            str(self.frames), self.chunk_s, "yes" if self.trained else "no",
+            str(self.frames), self.chunk_s, "yes" if self.listed else "no",
             f.distances[CONTINUATION], f.ratio, f.ratio_error,
             self.kept["tempo_same"], self.kept["key_same"], self.kept["chroma_correlation"],
             self.joins["flux"], self.real_time_factor, 1e3 * tick.p50 * self.chunk_s, tick.p999,
@@ -77,17 +76,15 @@ class Subject:
     """A bundle whose default chunk is the size asked for, and how `perpetuo serve` opens it."""
 
     bundle: Bundle
-    trained: bool
+    listed: bool
     arguments: tuple[str, ...]
 
     @classmethod
     def of(cls, bundle: Bundle, frames: int, folder: Path) -> Subject:
-        """Exported anew into `folder` where the bundle is not made for that size."""
-        known = bundle.manifest.chunk_frames
-        if frames in known:
-            manifest = replace(bundle.manifest, chunk_frames=(frames,))
+        """Exported anew into `folder` where the bundle does not list that size."""
+        if frames in bundle.manifest.chunk_frames:
             where = () if bundle.path is None else ("--bundle", str(bundle.path))
-            return cls(replace(bundle, manifest=manifest), True, ("--chunk", str(frames), *where))
+            return cls(bundle.at(frames), True, ("--chunk", str(frames), *where))
         from bench.rechunk import rechunked  # torch, where it is needed
 
         made = rechunked(bundle, frames, folder / str(frames))
@@ -110,7 +107,7 @@ def measure(
     )
     served = ("--backend", options.backend, "--threads", str(options.threads), *subject.arguments)
     return Size(
-        manifest.chunk_frames[0], manifest.chunk_s, subject.trained,
+        manifest.chunk_frames[0], manifest.chunk_s, subject.listed,
         anchors.beside(continued, player.rate_hz).comparison(),
         kept["continuation"], seams["chunk_joins"], ticks.real_time_factor,
         Tail.of([cost / ticks.chunk_s for cost in ticks.costs_s[1:]]),

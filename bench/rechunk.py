@@ -1,9 +1,7 @@
 """A bundle with chunks of another size, or a longer look back: its velocity network exported anew.
 
-No weight depends on either, but the graph does: what a finished chunk leaves has a row for each of
-its segments, and a ring has a slot for each chunk. Whether the music survives a size that the
-network was not trained on is what `bench.chunks` asks; what a longer look back costs,
-`bench.lookback`. Needs what export needs.
+Whether the music survives a size that the network was not trained on is what `bench.chunks` asks;
+what a longer look back costs, `bench.lookback`. Needs what export needs.
 """
 
 from __future__ import annotations
@@ -16,57 +14,57 @@ import onnx_ir as ir
 
 from engine.bundle import Bundle, seal
 from engine.errors import UsageError
-from export.graphs import Graph, descend_graph, velocity_graph
+from engine.tensors import GraphSpec
+from export.graphs import Graph
+from export.integer import in_int8
 from export.onnx_graph import to_onnx
 from export.restore import filled, preset_of, read_weights
+from export.sizes import resized, sized_graphs
 from model.velocity import VelocityNetwork
 
 
 def rechunked(bundle: Bundle, frames: int, folder: Path, back_s: float | None = None) -> Bundle:
-    """The bundle with chunks of `frames`, written into `folder`; the unrolled form only.
+    """The bundle with chunks of `frames` alone, written into `folder`: in the unrolled form, and
+    with int8 products where the bundle has them.
 
-    It looks back as far as before, or `back_s` in whole chunks. UsageError for a size that holds
-    no whole number of half segments or of tokens, for a network in window context, and for a
-    bundle that is not on disk.
+    It looks back as far as before, or `back_s` in whole chunks. UsageError for a size that cannot
+    be (see `export.sizes`), for a network in window context, and for a bundle that is not on disk.
     """
     if bundle.path is None or bundle.manifest.context.kind != "cached":
         raise UsageError(f"bundle {bundle.manifest.name} cannot be exported for other chunks")
-    network = _network(bundle, frames, back_s)
-    made = {graph.name: graph for graph in _graphs(network) if graph.name in bundle.manifest.graphs}
+    back = None if back_s is None else round(back_s * bundle.manifest.latent.rate_hz)
+    network = resized(_network(bundle), frames, back)
+    graphs = bundle.manifest.graphs
+    made = {graph.name: graph for graph in sized_graphs(network) if graph.name in graphs}
     folder.mkdir(parents=True)
     for name in bundle.manifest.files:
         if name.partition(".")[0] not in made:
             shutil.copyfile(bundle.path / name, folder / name)
-    for name, graph in made.items():
-        ir.save(to_onnx(graph, scan=False), folder / f"{name}.onnx")
-    specs = {name: graph.spec(f"{name}.onnx", {}) for name, graph in made.items()}
+    specs = {
+        name: _write(graph, folder, int8="int8" in graphs[name].variants)
+        for name, graph in made.items()
+    }
     context = replace(bundle.manifest.context, chunks=network.preset.context_chunks)
     manifest = replace(
-        bundle.manifest, chunk_frames=(frames,), context=context, golden=None,
-        graphs={**bundle.manifest.graphs, **specs},
+        bundle.manifest, chunk_frames=(frames,), sized={}, context=context, golden=None,
+        graphs={**graphs, **specs},
     )  # fmt: skip
     return seal(folder, manifest.to_json())
 
 
-def _graphs(network: VelocityNetwork) -> list[Graph]:
-    """All that depend on the size of a chunk."""
-    return [velocity_graph(network, "cached"), descend_graph(network)]
+def _write(graph: Graph, folder: Path, int8: bool) -> GraphSpec:
+    """The unrolled form, and the same with int8 products where that is asked for."""
+    model, file, coarse = to_onnx(graph, scan=False), f"{graph.name}.onnx", {}
+    if int8:
+        coarse = {"int8": f"{graph.name}.int8.onnx"}
+        rounded = model.clone()
+        in_int8(rounded)
+        ir.save(rounded, folder / coarse["int8"])
+    ir.save(model, folder / file)
+    return graph.spec(file, coarse)
 
 
-def _network(bundle: Bundle, frames: int, back_s: float | None) -> VelocityNetwork:
+def _network(bundle: Bundle) -> VelocityNetwork:
     preset = preset_of(bundle)
     sizes = preset.prompted if bundle.manifest.prompting else preset.velocity
-    trained = filled(VelocityNetwork(sizes), read_weights(bundle), "velocity", preset.name)
-    back = sizes.context_chunks * sizes.chunk_frames
-    if back_s is not None:
-        back = round(back_s * bundle.manifest.latent.rate_hz)
-    unit = sizes.token_frames if "tokens" in sizes.conditions else 1
-    if frames % unit or not 0 < frames <= back:
-        raise UsageError(f"chunks of {frames} frames: takes multiples of {unit} up to {back}")
-    try:
-        changed = replace(sizes, chunk_frames=frames, context_chunks=back // frames)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    network = VelocityNetwork(changed)
-    network.load_state_dict(trained.state_dict())
-    return network.eval()
+    return filled(VelocityNetwork(sizes), read_weights(bundle), "velocity", preset.name)

@@ -1,10 +1,11 @@
 """`perpetuo bench roofline`: how near is a tick to what this machine can do?
 
 Operations and bytes of every run of a graph in a tick are counted (bench.opcount); the machine's
-ceilings are measured in the same process, with as many threads: a matrix product in the runtime
-that plays, and a copy of as many bytes as the largest run moves. No stage can be quicker than the
-larger of operations / product and bytes / copy; the fraction reached is that floor over the time
-taken. Where it is small, time goes into operators too small to fill the machine.
+ceilings are measured in the same process, with as many threads: matrix products of floats and of
+bytes in the runtime that plays, and a copy of as many bytes as the largest run moves. No stage can
+be quicker than the larger of operations / product and bytes / copy; the fraction reached is that
+floor over the time taken. Where it is small, time goes into operators too small to fill the
+machine.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ import numpy as np
 from tqdm import tqdm
 
 from bench import machine
-from bench.ceilings import copy_bytes_per_s, product_per_s
+from bench.ceilings import byte_product_per_s, copy_bytes_per_s, product_per_s
 from bench.latency import Subject, positive_seconds
 from bench.opcount import Count, count, load_onnx
 from bench.report import plain, to_json
 from bench.timing import Tail
 from bench.witness import STAGES, Shapes, Tick, Witness, watched_tick
-from engine.backends import open_backend
+from engine.backends import on_processor
+from engine.backends.ort import file_of
 from engine.bundle import default_bundle_path
 from engine.cli import Parser
 from engine.controls import Controls
@@ -64,17 +66,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     load_onnx()
     options.backend = "ort"
     subject = Subject.of(options)
-    witness = Witness(open_backend("ort", subject.bundle, threads=subject.threads))
-    if witness.providers()[0] != "CPUExecutionProvider":
-        raise UsageError(
-            f"the graphs run on {witness.providers()[0]}, the ceilings are the processor's: "
-            "measure where there is no GPU, or hide it (CUDA_VISIBLE_DEVICES=)"
-        )
+    witness = Witness(on_processor(subject.bundle, threads=subject.threads))
     ticks = _ticks(subject, witness, options.seconds)
-    counts = _counts(subject, ticks)
+    counts = _counts(subject, ticks, int8=witness.name == "ort-int8")
     largest = max(done.bytes for done in counts.values())
     ceilings = {
         "product_per_s": product_per_s(subject.threads),
+        "byte_product_per_s": byte_product_per_s(subject.threads),
         "copy_bytes_per_s": copy_bytes_per_s(round(largest), subject.threads),
         "copied_mb": largest / 1e6,
     }
@@ -103,14 +101,13 @@ def _ticks(subject: Subject, witness: Witness, seconds: float) -> list[Tick]:
     return ticks[1:]
 
 
-def _counts(subject: Subject, ticks: Sequence[Tick]) -> dict[tuple[str, Shapes], Count]:
-    """Every graph at every shape it was run at."""
+def _counts(subject: Subject, ticks: Sequence[Tick], int8: bool) -> dict[tuple[str, Shapes], Count]:
+    """Every graph at every shape it was run at, in the form that was run."""
     seen = {(call.graph, call.shapes) for runs, _ in ticks for calls in runs.values()
             for call in calls}  # fmt: skip
     found = {}
     for graph, shapes in seen:
-        spec = subject.bundle.manifest.graphs[graph]
-        path = subject.bundle.file(spec.variants.get("cpu", spec.file))
+        path = subject.bundle.file(file_of(subject.bundle.manifest.graphs[graph], int8))
         found[graph, shapes] = count(path, {n: np.zeros(size, kind) for n, size, kind in shapes})
     return found
 
@@ -123,7 +120,7 @@ def stage(
     operators: Counter[str] = Counter()
     for run in runs:
         operators.update(run.operations)
-    work_s = [run.total / ceilings["product_per_s"] for run in runs]
+    work_s = [_work_s(run, ceilings) for run in runs]
     move_s = [run.bytes / ceilings["copy_bytes_per_s"] for run in runs]
     floor_ms = 1e3 * sum(map(max, work_s, move_s))
     took_ms = Tail.of([1e3 * seconds for seconds in took_s])
@@ -141,6 +138,14 @@ def stage(
         "reached": floor_ms / took_ms.p50,
         "outside": 1.0 - sum(graph_s) / sum(took_s),
     }
+
+
+def _work_s(run: Count, ceilings: Mapping[str, float]) -> float:
+    """What it computes, at the ceilings of products of floats and of bytes."""
+    of_bytes = run.operations.get("MatMulInteger", 0.0)
+    return (run.total - of_bytes) / ceilings["product_per_s"] + (
+        of_bytes / ceilings["byte_product_per_s"]
+    )
 
 
 def _stages(
@@ -166,6 +171,7 @@ def render(report: Mapping[str, Any]) -> str:
         f"{host['processor']}, {host['cores']} cores, {report['threads']} threads, "
         f"revision {report['revision']}, bundle {bundle['name']} {bundle['hash'][:12]}",
         f"ceilings: matrix product {top['product_per_s'] / 1e9:.1f} Gop/s, "
+        f"of bytes {top['byte_product_per_s'] / 1e9:.1f} Gop/s, "
         f"copy {top['copy_bytes_per_s'] / 1e9:.1f} GB/s (at {top['copied_mb']:.1f} MB)",
         "",
         f"{'':<8}{'runs':>5}{'Mop':>9}{'MB':>8}{'op/B':>6}{'between':>9}"

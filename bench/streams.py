@@ -40,7 +40,7 @@ class Asked:
 
 
 class Streams:
-    """Streams that share each run of a pass; each plays as it would alone, within parity."""
+    """Streams that share each run of a pass if they can; each plays as it would alone."""
 
     def __init__(self, bundle: Bundle, backend: Backend, asked: Sequence[Asked]) -> None:
         manifest, steerer = bundle.manifest, Steerer(bundle, backend)

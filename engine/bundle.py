@@ -14,7 +14,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ import numpy as np
 
 from engine.errors import BundleError
 from engine.graphs import check_graphs
+from engine.manifest import Manifest
 from engine.session import Floats
-from engine.spec import Manifest
 
 MANIFEST = "manifest.json"
 MOST_MANIFEST_BYTES = 1 << 20
@@ -68,6 +68,10 @@ class Bundle:
             _check_file(folder / name, spec.bytes, spec.sha256)
         words = _read_words(folder / manifest.prompting.words) if manifest.prompting else ()
         return cls(folder, manifest, values["self"], words)
+
+    def at(self, frames: int) -> Bundle:
+        """The same bundle with chunks of so many frames as the default, see `Manifest.at`."""
+        return replace(self, manifest=self.manifest.at(frames))
 
     def file(self, name: str) -> Path:
         """Path of a listed file; BundleError if there is none."""
@@ -173,8 +177,8 @@ def _check_names(manifest: Manifest) -> None:
             raise BundleError(f"manifest.files: {name!r:.60} is not a plain file name")
         if Path(name).suffix.lower() not in SUFFIXES:
             raise BundleError(f"{name}: a bundle holds data, never code or {Path(name).suffix}")
-    wanted = [graph.file for graph in manifest.graphs.values()]
-    wanted += [file for graph in manifest.graphs.values() for file in graph.variants.values()]
+    wanted = [graph.file for graph in manifest.every_graph]
+    wanted += [file for graph in manifest.every_graph for file in graph.variants.values()]
     wanted += [manifest.golden.file] if manifest.golden else []
     wanted += [manifest.prompting.words] if manifest.prompting else []
     for name in wanted:

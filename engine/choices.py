@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 GPU_BACKENDS = ("ort-cuda", "ort-tensorrt", "tensorrt", "tensorrt-half", "torch", "torch-half")
-BACKENDS = ("auto", "ort", *GPU_BACKENDS, "standin")
+BACKENDS = ("auto", "ort", "ort-int8", *GPU_BACKENDS, "standin")
 """What may run the graphs of a bundle; `engine.backends` says what each is."""

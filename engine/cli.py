@@ -118,7 +118,9 @@ def _music() -> Parser:
     ladder = music.add_argument_group("how it is made")
     ladder.add_argument("--steps", type=_count, metavar="T", help="passes from noise to music")
     ladder.add_argument("--depth", type=_count, metavar="J", help="chunks in flight; divides T")
-    ladder.add_argument("--chunk", type=_count, metavar="FRAMES", help="one the bundle lists")
+    ladder.add_argument(
+        "--chunk", type=_count, metavar="FRAMES", help="size of a chunk, one that info lists"
+    )
     ladder.add_argument("--backend", choices=BACKENDS, default="auto", help="docs/backends.md")
     ladder.add_argument("--threads", type=_count, default=1, help="threads of one pass")
     ladder.add_argument(
@@ -211,7 +213,7 @@ def _serve(serve: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     watch.add_argument(
         "--batch", type=_batch, default=4, metavar="N",
-        help="of --sessions, how many at most share a run of the network (4; 1: none)",
+        help="of --sessions, how many at most share a run of the network (4; int8 shares none)",
     )  # fmt: skip
     watch.add_argument("--one-process", action="store_true", help="unwatched: nothing is replaced")
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Protocol
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from engine.angles import Table, step
 from engine.bundle import Bundle
+from engine.later import Later
 from engine.lockstep import Ticking
 from engine.session import Array, Backend, Floats
 from engine.slots import Descent, Run, Slots, nothing_asked
@@ -50,6 +52,10 @@ class Context(Protocol):
 
         `plans` are theirs, one each; a network without conditions needs none.
         """
+        ...
+
+    def rest(self) -> None:
+        """There is time before the next tick."""
         ...
 
 
@@ -91,6 +97,9 @@ class WindowContext:
     def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
         """Finished chunks are in the window already."""
 
+    def rest(self) -> None:
+        """Nothing was put off."""
+
 
 class CachedContext:
     """The chunks in flight, and rings of what `context.chunks` finished chunks left behind.
@@ -116,16 +125,19 @@ class CachedContext:
         self._waiting = Waiting(self._slots)
         self._told: Told | None = None
         self._places: dict[tuple[int, int, int], Place] = {}
+        self._later = Later()
         self.reset()
 
     def arrays(self) -> dict[str, Array]:
         """All that is kept between passes, by name; to be read, or written between two ticks."""
         self._told = None
+        self._later.settle()
         own = {name: state[self.row] for name, state in self._slots.states.items()}
         return own | {"filled": self._filled} | self._waiting.arrays
 
     def reset(self) -> None:
         """Forget every finished chunk."""
+        self._later.settle()
         self._slots.forget(self.row)
         self._filled.fill(0.0)
         self._waiting.clear()
@@ -158,21 +170,31 @@ class CachedContext:
         window.descended(flying, ahead)
 
     def commit(self, latents: Floats, first_index: int, plans: Sequence[Plan] = ()) -> None:
-        """Finished chunks float32[n, frames, dim] in a row; a single one waits for a pass."""
+        """Finished chunks float32[n, frames, dim] in a row; a single one waits for a pass.
+
+        It is copied when there is time: until then it stays as it is.
+        """
         for start in range(0, latents.shape[0], self._slots.at_once):
             part = slice(start, start + self._slots.at_once)
             self._commit(latents[part], first_index + start, list(plans[part]))
 
+    def rest(self) -> None:
+        """There is time to keep what the last run left, and to note what waits."""
+        self._later.settle()
+
     def _commit(self, latents: Floats, first_index: int, plans: list[Plan]) -> None:
         if self._waiting.count:
+            self._later.settle()
             run = self._slots.run_of(1)
             self._write(run, 0, [], 1)
             run.go([self.row])
             self._keep_waiting(run)
         self._told = None
         if len(latents) == 1:
-            self._waiting.note(latents[0], first_index, plans)
+            self._waiting.begin(first_index)
+            self._later.put_off(partial(self._waiting.note, latents[0], plans))
             return
+        self._later.settle()
         run = self._slots.new_run(len(latents), self.row, self.row + 1)
         run.latents[0], run.angle[0] = latents, self._angle
         self._write(run, first_index, plans, 1)
@@ -185,8 +207,12 @@ class CachedContext:
             self._waiting.clear()
 
     def _keep(self, run: Run | Descent, slots: list[int]) -> None:
-        self._slots.keep(run, self.row, slots)
-        self._filled[slots] = 1.0
+        """Put off where no other stream runs in the meantime: what is left stays where it is."""
+        self._later.put_off(partial(self._slots.keep, run, self.row, slots))
+        if self._slots.rows > 1:
+            self._later.settle()
+        for slot in slots:
+            self._filled[slot] = 1.0
         self._told = None
 
     def _tell(self, window: Window, flying: Sequence[Chunk]) -> Told:
@@ -194,6 +220,7 @@ class CachedContext:
 
         That stays as it is while the same chunks are in flight, and none has begun to wait.
         """
+        self._later.settle()
         told = self._told
         if told is not None and told.window is window and told.changes == window.changes:
             return told
@@ -305,10 +332,13 @@ class Waiting:
         """What it was asked to be; None where nothing can be asked."""
         return Plan(self._asked["tokens"][0], self._asked["brief"][0]) if self._asked else None
 
-    def note(self, latents: Floats, index: int, plans: Sequence[Plan]) -> None:
-        """A chunk float32[frames, dim] begins to wait; the one plan is its own."""
-        self.latents[...] = latents
+    def begin(self, index: int) -> None:
+        """A chunk begins to wait."""
         self._place[:] = 1, index
+
+    def note(self, latents: Floats, plans: Sequence[Plan]) -> None:
+        """Its latents float32[frames, dim]; the one plan is its own."""
+        self.latents[...] = latents
         for name, array in self._asked.items():
             array[0] = getattr(plans[0], name)
 

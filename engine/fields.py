@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from engine.errors import BundleError
@@ -72,6 +72,15 @@ class Fields:
     def inner(self, key: str) -> Fields:
         """An object inside this one."""
         return Fields(self.values.get(key), f"{self.place}.{key}")
+
+    def each(self, key: str, read: Callable[[Fields], T]) -> tuple[T, ...]:
+        """What `read` makes of every object of a list."""
+        items = enumerate(self.items(key))
+        return tuple(read(Fields(item, f"{self.place}.{key}[{i}]")) for i, item in items)
+
+    def by_name(self, read: Callable[[Fields], T]) -> dict[str, T]:
+        """What `read` makes of every field, each an object, by name."""
+        return {key: read(self.inner(key)) for key in self.values}
 
     def _of(self, key: str, kind: type[T]) -> T:
         value = self.values.get(key)

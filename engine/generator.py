@@ -19,7 +19,7 @@ from engine.angles import Table, schedule
 from engine.bearings import Bearings
 from engine.bundle import Bundle
 from engine.context import open_context
-from engine.controls import Controls, ControlSnapshot
+from engine.controls import ControlSnapshot
 from engine.decoder import open_decoder
 from engine.drawing import Ahead, Dice
 from engine.errors import BundleError, UsageError
@@ -29,7 +29,7 @@ from engine.lockstep import Ticking, alone
 from engine.planner import Planner
 from engine.session import Backend, Floats
 from engine.slots import Slots
-from engine.spec import GoldenSpec, LadderSpec
+from engine.spec import LadderSpec
 from engine.window import UNPLANNED, Chunk, Plan, Rungs, Tokens, Window, noise
 
 WARM_S = 2.0
@@ -58,14 +58,13 @@ class Generator:
     """A stream of blocks from one bundle. Not thread-safe: one thread owns it.
 
     `ladder` sets the depth, and the steps where no control of that name does; `seed` is added to
-    the control of that name; `chunk_frames` is one of the sizes that the bundle was trained on;
-    `angles` makes the table of a number of steps; `slots` are shared with other streams.
+    the control of that name; `angles` makes the table of a number of steps; `slots` are shared with
+    other streams. Its chunks are of the bundle's default size: `Bundle.at` chooses another.
     """
 
     def __init__(
         self, bundle: Bundle, backend: Backend, *, ladder: LadderSpec | None = None, seed: int = 0,
-        chunk_frames: int | None = None, angles: Callable[[int], Table] = schedule,
-        slots: Slots | None = None,
+        angles: Callable[[int], Table] = schedule, slots: Slots | None = None,
     ) -> None:  # fmt: skip
         manifest = bundle.manifest
         missing = set(manifest.conditions) - ({"tokens", "brief"} if manifest.prompting else set())
@@ -76,12 +75,8 @@ class Generator:
         self.ladder = ladder or manifest.ladder
         self.seed = seed
         self._angles = angles
-        self.chunk_frames = chunk_frames or manifest.chunk_frames[0]
-        if self.chunk_frames not in manifest.chunk_frames:
-            sizes = ", ".join(map(str, manifest.chunk_frames))
-            raise UsageError(f"chunks of {self.chunk_frames} frames; trained on: {sizes}")
-        self.chunk_samples = self.chunk_frames * manifest.latent.frame_samples
-        self.chunk_s = self.chunk_samples / manifest.audio.sample_rate_hz
+        self.chunk_frames = manifest.chunk_frames[0]
+        self.chunk_samples, self.chunk_s = manifest.chunk_samples, manifest.chunk_s
         self._decoder = open_decoder(bundle, backend, self.chunk_frames)
         self._context = open_context(bundle, backend, self.chunk_frames, self.ladder.depth, slots)
         fills = self._context.fills
@@ -217,6 +212,7 @@ class Generator:
 
     def rest(self) -> None:
         """There is time before the next tick: throw the dice of the chunk that enters then."""
+        self._context.rest()
         self._noise.throw(self._seed_now, self._entering())
         if self._planner is not None:
             self._planner.rest(self._listener.chunk_tokens)
@@ -285,33 +281,5 @@ class Generator:
         self._lead = np.zeros((0, self.bundle.manifest.audio.channels), np.float32)
         heard = latents[max(0, latents.shape[0] - round(WARM_S / self.chunk_s)) :]
         if heard.shape[0]:
-            self._lead = self._decoder.decode(heard.reshape(-1, heard.shape[2]))
+            self._lead = np.concatenate([self._decoder.decode(chunk) for chunk in heard])
         round_off(self._lead)
-
-
-def golden_latents(bundle: Bundle, backend: Backend, golden: GoldenSpec) -> Floats:
-    """The first chunks without a prompt, float32[chunks·frames, dim], as `golden` asks for them."""
-    generator = Generator(bundle, backend, seed=golden.seed)
-    controls = Controls(bundle.manifest.controls).snapshot()
-    ticks = [generator.tick(controls, golden.steps) for _ in range(golden.chunks)]
-    return np.concatenate([block.latents for block in ticks])
-
-
-def golden_error(bundle: Bundle, backend: Backend) -> float | None:
-    """Greatest difference between a bundle's golden latents and what is made here.
-
-    None for a bundle without any; BundleError beyond the manifest's tolerance.
-    """
-    golden, expected = bundle.manifest.golden, bundle.golden()
-    if golden is None or expected is None:
-        return None
-    found = golden_latents(bundle, backend, golden)
-    if found.shape != expected.shape:
-        raise BundleError(f"golden latents are {expected.shape}, made here: {found.shape}")
-    error = float(np.abs(found - expected).max())
-    if not error <= golden.tolerance:
-        raise BundleError(
-            f"golden latents differ by {error:.2g}, the manifest allows {golden.tolerance:g}: "
-            f"backend {backend.name} does not play this bundle as it was packed"
-        )
-    return error

@@ -91,6 +91,7 @@ class Planner:
 
     def rest(self, count: int) -> None:
         """There is time before the next `count` tokens are wanted: throw their dice."""
+        self.writer.rest()
         self._noise.throw(self._seed_now, self._index + 1, min(count, RUN_TOKENS))
 
     def past(self, before: int) -> Tokens:

@@ -21,9 +21,12 @@ import numpy as np
 from engine.bundle import Bundle
 from engine.errors import RoomError, UsageError
 from engine.session import Array, Backend, Session
-from engine.spec import PromptingSpec, StateSpec
+from engine.spec import PromptingSpec
+from engine.tensors import StateSpec
 from engine.window import Plan
 
+AT_ONCE = 4
+"""Finished chunks that one run takes: all twenty at once took 80 MB that are kept for ever."""
 RETRY_S = 1.0
 """When to ask again for a row, where all are taken."""
 
@@ -44,7 +47,7 @@ class Slots:
         self.descend = backend.session("descend") if "descend" in manifest.graphs else None
         self.prompting = manifest.prompting
         self.chunk = (frames, manifest.latent.dim)
-        self.at_once = self.ring  # finished chunks that one run takes
+        self.at_once = min(self.ring, AT_ONCE)
         sizes = {"batch": rows}
         self._states: dict[str, Array] = {
             state.name: np.empty(state.resolve(sizes), state.dtype) for state in self.spec.states
@@ -250,7 +253,10 @@ def nothing_asked(
 
 
 def shared_slots(bundle: Bundle, backend: Backend, frames: int, rows: int) -> Slots | None:
-    """Slots for so many streams; None where there is nothing to share: one row, or no rings."""
-    if rows < 2 or bundle.manifest.context.kind != "cached":
+    """Slots for so many streams; None where each takes passes of its own.
+
+    That is so for one row, without rings, and where int8 products round all rows by one range.
+    """
+    if rows < 2 or bundle.manifest.context.kind != "cached" or backend.name.endswith("-int8"):
         return None
     return Slots(bundle, backend, frames, rows)

@@ -1,28 +1,14 @@
-"""What a bundle says about itself, as frozen dataclasses: to and from the manifest's JSON.
-
-A shape holds whole numbers, or names for the axes that are free: `samples`, `frames`, `chunks`
-(in flight), `context_chunks`, `window_frames`, `batch`, `tokens`, `words`, `n` (tokens of a run).
-"""
+"""The parts of a manifest that are not graphs, as frozen dataclasses read from its JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from engine.errors import BundleError, UsageError
 from engine.fields import Fields
 
-FORMAT = 1
-"""The manifest format this engine reads and writes."""
-
-DTYPES = ("float32", "int64")
-"""Element types of the tensors that enter and leave a graph."""
-
 ABSENT_CODE = 256
 """The prompt code that stands for no prompt; codes of a prompt are below it."""
-
-Shape = tuple[int | str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,95 +97,6 @@ class LadderSpec:
             )
         except UsageError as error:
             raise BundleError(f"{fields.place}: {error}") from None
-
-
-@dataclass(frozen=True, slots=True)
-class TensorSpec:
-    """One tensor at the door of a graph."""
-
-    name: str
-    dtype: str
-    shape: Shape
-
-    def resolve(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
-        """The shape in numbers; BundleError if it has a free axis that `sizes` does not name."""
-        for axis in self.shape:
-            if isinstance(axis, str) and axis not in sizes:
-                raise BundleError(
-                    f'tensor {self.name} has a free axis "{axis}", known here: '
-                    + ", ".join(sorted(sizes))
-                )
-        return tuple(sizes[axis] if isinstance(axis, str) else axis for axis in self.shape)
-
-    @classmethod
-    def read(cls, fields: Fields) -> TensorSpec:
-        """From the manifest; BundleError names a wrong field."""
-        return cls(fields.text("name"), fields.text("dtype", DTYPES), _shape(fields))
-
-
-@dataclass(frozen=True, slots=True)
-class StateSpec(TensorSpec):
-    """A state `x` that leaves the graph as `x_next`.
-
-    A ring state has one slot a finished chunk (or token, in `language`) along `ring_axis`; its
-    `x_next` holds there the chunks of the run. A plain state (`ring_axis` None) is replaced whole.
-    """
-
-    initial: float = 0.0
-    ring_axis: int | None = None
-
-    @property
-    def next_name(self) -> str:
-        """Name of the output that replaces it."""
-        return self.name + "_next"
-
-    @property
-    def next_spec(self) -> TensorSpec:
-        """The output that replaces it."""
-        shape = list(self.shape)
-        if self.ring_axis is not None:
-            shape[self.ring_axis] = "chunks"
-        return TensorSpec(self.next_name, self.dtype, tuple(shape))
-
-    @classmethod
-    def read(cls, fields: Fields) -> StateSpec:
-        """From the manifest; BundleError names a wrong field."""
-        shape = _shape(fields)
-        axis = fields.whole("ring_axis", 0) if fields.has("ring_axis") else None
-        if axis is not None and axis >= len(shape):
-            raise BundleError(f"{fields.place}.ring_axis is {axis}, the shape has {len(shape)}")
-        dtype = fields.text("dtype", DTYPES)
-        return cls(fields.text("name"), dtype, shape, fields.number("initial"), axis)
-
-
-@dataclass(frozen=True, slots=True)
-class GraphSpec:
-    """One graph: its file, its tensors, its states, and other files for other machines."""
-
-    file: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    states: tuple[StateSpec, ...] = ()
-    position_period: int | None = None
-    variants: Mapping[str, str] = field(default_factory=dict)
-
-    def input(self, name: str) -> TensorSpec:
-        """The input of that name; there must be one."""
-        return next(tensor for tensor in self.inputs if tensor.name == name)
-
-    @classmethod
-    def read(cls, fields: Fields) -> GraphSpec:
-        """From the manifest; BundleError names a wrong field."""
-        return cls(
-            file=fields.text("file"),
-            inputs=_list(fields, "inputs", TensorSpec),
-            outputs=_list(fields, "outputs", TensorSpec),
-            states=_list(fields, "states", StateSpec) if fields.has("states") else (),
-            position_period=(
-                fields.whole("position_period") if fields.has("position_period") else None
-            ),
-            variants=_texts(fields.inner("variants")) if fields.has("variants") else {},
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,106 +211,3 @@ class GoldenSpec:
             fields.text("file"), fields.whole("seed", 0), fields.whole("steps"),
             fields.whole("chunks"), fields.number("tolerance"),
         )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """Everything the engine knows about a bundle."""
-
-    name: str
-    version: str
-    licence: str
-    audio: AudioSpec
-    latent: LatentSpec
-    chunk_frames: tuple[int, ...]
-    context: ContextSpec
-    ladder: LadderSpec
-    conditions: tuple[str, ...]
-    controls: tuple[ControlSpec, ...]
-    graphs: Mapping[str, GraphSpec]
-    files: Mapping[str, FileSpec]
-    golden: GoldenSpec | None = None
-    prompting: PromptingSpec | None = None
-    trained_on: str = ""
-    measured: Mapping[str, float | str] = field(default_factory=dict)
-    format: int = FORMAT
-
-    @property
-    def chunk_samples(self) -> int:
-        """Samples in a chunk of the default size."""
-        return self.chunk_frames[0] * self.latent.frame_samples
-
-    @property
-    def chunk_s(self) -> float:
-        """Seconds in a chunk of the default size."""
-        return self.chunk_samples / self.audio.sample_rate_hz
-
-    def to_json(self) -> dict[str, Any]:
-        """The manifest as JSON values; `Manifest.from_json` reads it back equal."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, value: object) -> Manifest:
-        """Read a manifest; BundleError names the field that is wrong."""
-        fields = Fields(value, "manifest")
-        found = fields.whole("format", 0)
-        if found != FORMAT:
-            raise BundleError(
-                f"manifest.format is {found}, this engine reads {FORMAT}: "
-                "use a bundle and an engine of the same release"
-            )
-        return cls(
-            name=fields.text("name"),
-            version=fields.text("version"),
-            licence=fields.text("licence"),
-            audio=AudioSpec.read(fields.inner("audio")),
-            latent=LatentSpec.read(fields.inner("latent")),
-            chunk_frames=fields.wholes("chunk_frames"),
-            context=ContextSpec.read(fields.inner("context")),
-            ladder=LadderSpec.read(fields.inner("ladder")),
-            conditions=fields.texts("conditions"),
-            controls=_list(fields, "controls", ControlSpec),
-            graphs=_map(fields.inner("graphs"), GraphSpec),
-            files=_map(fields.inner("files"), FileSpec),
-            golden=GoldenSpec.read(fields.inner("golden")) if fields.has("golden") else None,
-            prompting=(
-                PromptingSpec.read(fields.inner("prompting")) if fields.has("prompting") else None
-            ),
-            trained_on=fields.text("trained_on") if fields.has("trained_on") else "",
-            measured=_measured(fields.inner("measured")) if fields.has("measured") else {},
-        )
-
-
-def _shape(fields: Fields) -> Shape:
-    shape = fields.items("shape")
-    if any(not isinstance(axis, str) and (type(axis) is not int or axis < 1) for axis in shape):
-        raise BundleError(f"{fields.place}.shape is {shape}, expected sizes from 1 up or names")
-    return tuple(shape)
-
-
-def _list(fields: Fields, key: str, kind: Any) -> tuple[Any, ...]:
-    items = enumerate(fields.items(key))
-    return tuple(kind.read(Fields(item, f"{fields.place}.{key}[{i}]")) for i, item in items)
-
-
-def _map(fields: Fields, kind: Any) -> dict[str, Any]:
-    return {key: kind.read(fields.inner(key)) for key in fields.values}
-
-
-def _texts(fields: Fields) -> dict[str, str]:
-    return {key: fields.text(key) for key in fields.values}
-
-
-def _measured(fields: Fields) -> dict[str, float | str]:
-    return {
-        key: value if isinstance(value, str) else fields.number(key)
-        for key, value in fields.values.items()
-    }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

@@ -8,6 +8,7 @@ where a bundle has none, or only the likeliest may be chosen, `language` goes to
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -16,8 +17,9 @@ from engine.bundle import Bundle
 from engine.clock import CLOCK_SIZE
 from engine.drawing import choose
 from engine.errors import BundleError
+from engine.later import Later
 from engine.session import Array, Backend, Floats
-from engine.spec import StateSpec
+from engine.tensors import StateSpec
 from engine.window import Tokens
 
 SLICE_TOKENS = 128
@@ -35,11 +37,12 @@ class Writer:
         self._write = backend.session("write") if "write" in graphs else None
         self.specs = graphs["language"].states
         self._period = graphs["language"].position_period or 1
-        self.states: dict[str, Array] = {
+        self._states: dict[str, Array] = {
             spec.name: np.zeros(spec.resolve({}), spec.dtype) for spec in self.specs
         }
-        self._rings = self.by_token(self.states)
-        self.filled = np.zeros((1, self.context), np.float32)
+        self._rings = self.by_token(self._states)
+        self._later = Later()
+        self._filled = np.zeros((1, self.context), np.float32)
         self._position = np.zeros(1, np.int64)
         self._brief = np.zeros((1, prompting.brief_size), np.float32)
         self._prefix = np.zeros(graphs["language"].input("prefix").resolve({}), np.float32)
@@ -74,6 +77,7 @@ class Writer:
         """
         if self._write is None or top_k < self.vocabulary:
             return self.write_by_steps(last, first, clock, lean, noise, top_k)
+        self._later.settle()
         count = clock.shape[0]
         if count not in self._runs:
             self._runs[count] = Run(self, count)
@@ -84,7 +88,7 @@ class Writer:
         run.look_back(self.filled, first)
         run.go()
         sound(run.out["logits"])
-        self._keep(run.left, first, count)
+        self._later.put_off(partial(self._keep, run.left, first, count))
         tokens: Tokens = run.out["tokens"][0].copy()
         return tokens
 
@@ -92,6 +96,7 @@ class Writer:
         self, last: int, first: int, clock: Floats, lean: Floats, noise: Floats, top_k: int
     ) -> Tokens:
         """The same, token by token."""
+        self._later.settle()
         step, tokens = self._step, []
         lean = np.broadcast_to(lean, noise.shape)
         for k in range(clock.shape[0]):
@@ -103,6 +108,22 @@ class Writer:
             last = choose(step.out["logits"][0, 0], lean[k], noise[k], top_k)
             tokens.append(last)
         return np.array(tokens, np.int64)
+
+    def rest(self) -> None:
+        """There is time to keep what the last run left."""
+        self._later.settle()
+
+    @property
+    def states(self) -> dict[str, Array]:
+        """The rings by name; to be read, or written between two runs."""
+        self._later.settle()
+        return self._states
+
+    @property
+    def filled(self) -> Floats:
+        """float32[1, L], 1 for a slot that holds a token; to be used as the rings are."""
+        self._later.settle()
+        return self._filled
 
     @property
     def feeds(self) -> dict[str, Array]:
@@ -131,7 +152,7 @@ class Writer:
             slots = np.arange(slot, slot + count) % self.context
         for ring, new in zip(self._rings, left, strict=True):
             ring[slots] = new
-        self.filled[0, slots] = 1.0
+        self._filled[0, slots] = 1.0
 
 
 def sound(logits: Floats) -> None:

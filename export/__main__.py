@@ -47,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--note", type=Path, help="markdown to append to the model card")
     p.add_argument("--compute", choices=["fp32", "int8"], default="fp32",
                    help="of the velocity network on a CPU; int8 is faster and coarser")  # fmt: skip
+    p.add_argument("--chunks", type=int, nargs="+", default=[], metavar="FRAMES",
+                   help="other sizes of chunk that can be played")  # fmt: skip
     p.add_argument("--cpu-only", action="store_true", help="leave the accelerator form out")
     return p
 
@@ -126,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
                 measured |= training_figures(getattr(args, name), name)
         pack(
             load(args), args.out, label, accelerator=not args.cpu_only,
-            int8=args.compute == "int8", measured=measured,
+            int8=args.compute == "int8", sizes=args.chunks, measured=measured,
         )  # fmt: skip
 
     return answered("export", work)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from engine.spec import Manifest, PromptingSpec
+from engine.manifest import Manifest
+from engine.spec import PromptingSpec
 
 TEXT = """\
 # {name} {version}
@@ -15,7 +16,7 @@ Weights of perpetuo: an engine that continues music without end, live.
 |---|---|
 | audio | {rate_hz} Hz, {channels} channel(s) |
 | latents | {latent_rate_hz} Hz x {dim}, unit variance |
-| chunk | {chunk_frames} frames = {chunk_s:.2f} s |
+| chunk | {chunk_frames} frames = {chunk_s:.2f} s{sizes} |
 | context | {context} |
 | ladder | {steps} passes a chunk |
 | parameters | {parameters} |
@@ -24,11 +25,14 @@ Weights of perpetuo: an engine that continues music without end, live.
 ## Files
 `encoder.onnx` turns a take into latents, `velocity.onnx` is the dual-path diffusion network that
 turns noise into the next chunk of latents, `decoder.onnx` turns latents into audio, causally.
-{prompting}`weights.data` holds the weights of all of them, computed in float32: matrices of the
-decoder and of the velocity network at half precision, those of the others as int8 with a scale for
-each row. `velocity.unrolled.onnx`, where it is there, is the same network without loops, which is
-what most machines play, and `velocity.int8.onnx` one with products of bytes, for CPUs.
-`golden.npz` holds the latents that this bundle makes from no prompt with a known seed.
+{prompting}`descend.onnx` takes all passes of a chunk in one run. `weights.data` holds the weights
+of all of them: matrices of the decoder and of the velocity network at half precision, or as int8
+with a scale for each row where there are products of bytes; the others as int8. They are computed
+with in float32, but in files named `int8`, where they are there: these have products of bytes, for
+one stream on a CPU.
+`velocity.unrolled.onnx` is the same network without loops; a number in a name is that of the frames
+of another size of chunk. `golden.npz` holds the latents that this bundle makes from no prompt with
+a known seed.
 
 ## Trained on
 {trained_on}
@@ -75,6 +79,7 @@ def model_card(
         dim=manifest.latent.dim,
         chunk_frames=manifest.chunk_frames[0],
         chunk_s=manifest.chunk_s,
+        sizes="".join(f"; {frames} can be played" for frames in manifest.chunk_frames[1:]),
         context=f"{context} = {manifest.context.chunks * manifest.chunk_s:.1f} s",
         steps=manifest.ladder.steps,
         parameters=", ".join(f"{name} {n / 1e6:.2f} M" for name, n in parameters.items()),

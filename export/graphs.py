@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from engine.spec import GraphSpec, Shape, StateSpec, TensorSpec
+from engine.tensors import GraphSpec, Shape, StateSpec, TensorSpec
 from model.autoencoder import LiveAutoencoder
 from model.descent import descended
 from model.language import LanguageModel
@@ -120,7 +120,10 @@ class CachedDoor(nn.Module):
 
 
 class DescendDoor(nn.Module):
-    """A finished chunk and those in flight, several passes further."""
+    """A finished chunk and those in flight, several passes further: exports to one Scan.
+
+    In torch they go step by step, for torch traces a scan anew whenever it is called.
+    """
 
     def __init__(self, velocity: VelocityNetwork) -> None:
         super().__init__()
@@ -132,7 +135,7 @@ class DescendDoor(nn.Module):
         latents, after = descended(
             self.velocity, feeds["latents"], feeds["angles"], feeds["position"],
             feeds["filled"], feeds["sees"], feeds["before"],
-            {name: feeds[name] for name in self.initial}, scan=True,
+            {name: feeds[name] for name in self.initial}, scan=torch.compiler.is_exporting(),
             **{name: feeds[name] for name in self.velocity.preset.conditions},
         )  # fmt: skip
         return {"descended": latents, **next_states(after, self.initial, latents.dtype)}

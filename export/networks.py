@@ -19,7 +19,12 @@ from export.graphs import (
 )
 from export.parity import in_torch
 from export.prompting import Prompting
-from export.rounding import refuse_unusable, round_to_half, round_to_int8
+from export.rounding import (
+    refuse_unusable,
+    round_to_factors,
+    round_to_half,
+    round_to_int8,
+)
 from export.streams import stream
 from model.autoencoder import LiveAutoencoder
 from model.presets import PRESETS, Preset
@@ -27,6 +32,8 @@ from model.velocity import VelocityNetwork
 
 EVERY_PASS = ("decoder", "velocity", "descend")
 """What is heard in every tick, and keeps half precision; the rest is rounded to int8."""
+FACTORS = ("velocity", "language")
+"""Where products may be int8: their large matrices are rounded to factors then."""
 COMPARED_CHUNKS = 4
 
 
@@ -88,16 +95,17 @@ def preset_name(networks: Networks) -> dict[str, float | str]:
     return {"preset": names[0]} if names else {}
 
 
-def round_off(networks: Networks) -> dict[str, float | str]:
+def round_off(networks: Networks, int8: bool = False) -> dict[str, float | str]:
     """Round the networks to what the bundle stores, in place; how much each graph changed.
 
-    BundleError, and nothing rounded, if a network is unfit to ship.
+    `int8`: for int8 products. BundleError, and nothing rounded, if a network is unfit to ship.
     """
     for name, part in networks.parts.items():
         refuse_unusable(part, name)
     exact = copy.deepcopy(networks)
     for name, part in networks.parts.items():
-        (round_to_half if name in EVERY_PASS else round_to_int8)(part)
+        factors = round_to_factors(part) if int8 and name in FACTORS else set()
+        (round_to_half if name in EVERY_PASS else round_to_int8)(part, factors)
     figures: dict[str, float | str] = {}
     for before, after in zip(exact.graphs(), networks.graphs(), strict=True):
         kind = "half" if before.name in EVERY_PASS else "int8"

@@ -10,19 +10,19 @@ import json
 import math
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import onnx_ir as ir
 
 from engine.backends import open_backend
 from engine.brief import brief_size
 from engine.bundle import MANIFEST, Bundle, seal
 from engine.controls import default_controls, prompting_controls
 from engine.errors import UsageError
-from engine.generator import golden_latents
+from engine.golden import golden_latents
+from engine.manifest import Manifest, SizeSpec
 from engine.spec import (
     FADE_S,
     PULL,
@@ -30,29 +30,25 @@ from engine.spec import (
     ContextSpec,
     ControlSpec,
     GoldenSpec,
-    GraphSpec,
     LadderSpec,
     LatentSpec,
-    Manifest,
     PromptingSpec,
 )
-from export import integer
+from engine.tensors import GraphSpec
 from export.card import model_card
+from export.forms import Forms, GraphWriter, Say
 from export.networks import Networks, preset_name, round_off
-from export.onnx_graph import to_onnx
-from export.parity import LIMIT, measure, measure_whole
+from export.parity import measure_whole
+from export.sizes import resized, size_spec, sized_graphs
 from export.streams import CHUNKS
-from export.weights import Pool, note_names
+from model.velocity import VelocityNetwork
 
 LICENCE_FILE = Path(__file__).resolve().parents[1] / "LICENSE"
 WORDS_FILE = "words.json"
-INT8_FILE, UNROLLED_FILE = "velocity.int8.onnx", "velocity.unrolled.onnx"
 LADDER = LadderSpec(10, 1, (6, 4, 2))
 PUSH, KEY_PULL = 1.5, 1.0
 """What `make adherence` found best on the shipped bundle, see bench/LOG.md."""
 GOLDEN = GoldenSpec("golden.npz", seed=7, steps=4, chunks=2, tolerance=1e-3)
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +85,29 @@ class Label:
 
 def pack(
     networks: Networks, out: Path, label: Label, *, accelerator: bool = True, int8: bool = False,
-    measured: dict[str, float | str] | None = None, say: Say = print,
+    sizes: Sequence[int] = (), measured: dict[str, float | str] | None = None, say: Say = print,
 ) -> Bundle:  # fmt: skip
     """Write the bundle `out`.
 
-    `accelerator` adds the unrolled form of the velocity network, which CPUs play too, `int8` one
-    with int8 products, which they play then; `measured` goes into the manifest beside the figures
-    found here.
-    UsageError if `out` holds something else than a bundle, BundleError if a network is unfit or
-    its export says something else.
+    `accelerator` adds the unrolled form of the velocity network, which CPUs play too; `int8` one
+    with int8 products, for a CPU and one stream, and rounds it for that; `sizes` are those of
+    chunks that can be played beside that trained on; `measured` goes into the manifest beside the
+    figures found here.
+    UsageError if `out` holds something else than a bundle, or for a size that cannot be;
+    BundleError if a network is unfit or its export says something else.
     """
     refuse_occupied(out)
+    others = [other_size(networks, frames) for frames in dict.fromkeys(sizes)]
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as holder:
         folder = Path(holder) / out.name
         folder.mkdir()
-        figures = dict(measured or {}) | preset_name(networks) | round_off(networks)
-        graphs = write_graphs(networks, folder, accelerator, int8, figures, say)
-        manifest = describe(networks, label, graphs, figures)
+        figures = dict(measured or {}) | preset_name(networks) | round_off(networks, int8)
+        writer = GraphWriter(folder, Forms(accelerator, int8), say)
+        graphs = {graph.name: writer.write(graph) for graph in networks.graphs()}
+        sized = {str(other.preset.chunk_frames): write_sized(other, writer) for other in others}
+        figures |= writer.finish() | measure_language(networks, folder, say)
+        manifest = describe(networks, label, graphs, figures, sized)
         parameters = {
             name: sum(p.numel() for p in part.parameters()) for name, part in networks.parts.items()
         }
@@ -116,7 +117,7 @@ def pack(
         if words:
             (folder / WORDS_FILE).write_text(json.dumps(words, indent=0))
         shutil.copyfile(LICENCE_FILE, folder / "LICENSE")
-        play_golden(folder, manifest, integer.GOLDEN_TOLERANCE if int8 else GOLDEN.tolerance)
+        play_golden(folder, manifest)
         replace_folder(folder, out, Path(holder) / "before")
     bundle = Bundle.open(out)
     say(f"{out}: {sum(f.bytes for f in bundle.manifest.files.values()) / 1e6:.1f} MB, sealed")
@@ -138,47 +139,34 @@ def replace_folder(new: Path, old: Path, aside: Path) -> None:
     new.rename(old)
 
 
-def write_graphs(
-    networks: Networks, folder: Path, accelerator: bool, int8: bool,
-    figures: dict[str, float | str], say: Say,
-) -> dict[str, GraphSpec]:  # fmt: skip
-    """Export every graph in every form, compare each with torch; figures are added to."""
-    pool = Pool(folder / "weights.data")
-    specs, written = {}, []
-    for graph in networks.graphs():
-        if int8 and graph.name == "descend":
-            continue  # its passes would be exact ones
-        plain = f"{graph.name}.onnx"
-        forms = {"cpu": plain}
-        if graph.name == "velocity":
-            forms |= dict.fromkeys(("cpu", "accelerator"), UNROLLED_FILE) if accelerator else {}
-            forms |= {"cpu": INT8_FILE} if int8 else {}
-        for file in dict.fromkeys((plain, *forms.values())):
-            say(f"{file}: exporting")
-            model = to_onnx(graph, scan=file == plain)
-            note_names(model, graph.module)
-            if file == INT8_FILE:
-                say(f"{file}: {integer.in_int8(model)} products in int8")
-            pool.take(model)
-            ir.save(model, folder / file)
-            written.append((graph, file))
-        specs[graph.name] = graph.spec(plain, forms if set(forms.values()) != {plain} else {})
-    pool.write()
-    for graph, file in written:
-        limit = integer.LIMIT if file == INT8_FILE else LIMIT
-        parity = measure(graph, folder / file, limit=limit)
-        figures |= parity.figures(file.removesuffix(".onnx"))
-        say(f"{file}: {parity.against_torch:.1e} from torch over {CHUNKS} streamed chunks")
-    if networks.prompting:
-        whole = measure_whole(networks.prompting.language, folder)
-        figures["parity.language.ort_whole"] = whole
-        say(f"language.onnx: {whole:.1e} from the whole pass, token by token")
-    return specs
+def other_size(networks: Networks, frames: int) -> VelocityNetwork:
+    """The velocity network with chunks of another size than that trained on; UsageError."""
+    if networks.context != "cached" or frames == networks.velocity.preset.chunk_frames:
+        raise UsageError(
+            f"chunks of {frames} frames: another size than that trained on, in cached context"
+        )
+    return resized(networks.velocity, frames)
+
+
+def write_sized(velocity: VelocityNetwork, writer: GraphWriter) -> SizeSpec:
+    """Export what this size of chunk has graphs of its own for."""
+    frames, graphs = velocity.preset.chunk_frames, sized_graphs(velocity)
+    specs = {graph.name: writer.write(graph, f"{graph.name}.{frames}") for graph in graphs}
+    return size_spec(velocity, specs)
+
+
+def measure_language(networks: Networks, folder: Path, say: Say) -> dict[str, float | str]:
+    """How far the language model, token by token, is from its pass over the whole."""
+    if networks.prompting is None:
+        return {}
+    whole = measure_whole(networks.prompting.language, folder)
+    say(f"language.onnx: {whole:.1e} from the whole pass, token by token")
+    return {"parity.language.ort_whole": whole}
 
 
 def describe(
     networks: Networks, label: Label, graphs: dict[str, GraphSpec],
-    figures: dict[str, float | str],
+    figures: dict[str, float | str], sized: Mapping[str, SizeSpec] | None = None,
 ) -> Manifest:  # fmt: skip
     """The manifest, without its files and its golden chunks."""
     audio, velocity = networks.autoencoder.preset, networks.velocity.preset
@@ -188,7 +176,7 @@ def describe(
         licence=label.licence,
         audio=AudioSpec(audio.sample_rate_hz, audio.channels),
         latent=LatentSpec(audio.latent_rate_hz, audio.dim, audio.frame_samples),
-        chunk_frames=(velocity.chunk_frames,),
+        chunk_frames=(velocity.chunk_frames, *map(int, sized or ())),
         context=ContextSpec(
             networks.context, velocity.context_chunks, networks.velocity.context_angle
         ),
@@ -200,6 +188,7 @@ def describe(
         prompting=prompting_spec(networks, label),
         trained_on=label.trained_on,
         measured=figures,
+        sized=sized or {},
     )
 
 
@@ -232,14 +221,14 @@ def controls(networks: Networks, label: Label) -> tuple[ControlSpec, ...]:
     return (*every, *prompting_controls(vocabulary, label.guidance))
 
 
-def play_golden(folder: Path, manifest: Manifest, tolerance: float) -> Bundle:
+def play_golden(folder: Path, manifest: Manifest) -> Bundle:
     """Let the engine itself play the first chunks, keep their latents, seal for good."""
     bundle = seal(folder, manifest.to_json())
     if manifest.conditions and manifest.prompting is None:
         return bundle  # the engine cannot play it by itself
     latents = golden_latents(bundle, open_backend("ort", bundle), GOLDEN)
     np.savez(folder / GOLDEN.file, latents=latents)
-    return seal(folder, replace(manifest, golden=replace(GOLDEN, tolerance=tolerance)).to_json())
+    return seal(folder, replace(manifest, golden=GOLDEN).to_json())
 
 
 def training_figures(run: Path, part: str) -> dict[str, float | str]:

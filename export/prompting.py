@@ -16,7 +16,7 @@ from torch import nn
 from engine.brief import brief_size
 from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
 from engine.errors import UsageError
-from engine.spec import StateSpec, TensorSpec
+from engine.tensors import StateSpec, TensorSpec
 from export.graphs import Feeds, Graph, next_states
 from export.streams import take
 from model.language import LanguageModel

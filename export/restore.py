@@ -9,7 +9,7 @@ resume in them. What only training reads is not in a bundle, and is as it is in 
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -144,7 +144,7 @@ def filled(network: Network, stored: Stored, part: str, preset: str) -> Network:
 
 def refuse_misfit(bundle: Bundle, networks: Networks, preset: Preset) -> None:
     """BundleError unless the networks would be described as the bundle is."""
-    manifest = bundle.manifest
+    manifest = replace(bundle.manifest, chunk_frames=bundle.manifest.chunk_frames[:1])  # the usual
     graphs = {
         graph.name: graph.spec(
             manifest.graphs[graph.name].file, manifest.graphs[graph.name].variants

@@ -19,7 +19,7 @@ def test_a_bundle_in_memory_is_played_by_the_stand_in(bundle: Bundle) -> None:
 
 
 def test_an_unknown_backend_is_refused_with_those_there_are(bundle: Bundle) -> None:
-    with pytest.raises(UsageError, match="no backend 'magic'; there are: auto, ort, ort-cuda, "):
+    with pytest.raises(UsageError, match="no backend 'magic'; there are: auto, ort, ort-int8, "):
         open_backend("magic", bundle)
     assert set(backends.AUTO) < set(GPU_BACKENDS) < set(BACKENDS)
 

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+from two_sizes import two_sizes
 
 from engine.backends import standin
 from engine.backends.profiles import described, profile, spans
 from engine.bundle import Bundle, default_bundle_path
 from engine.errors import BundleError
-from engine.spec import GraphSpec, TensorSpec
+from engine.manifest import Manifest
+from engine.tensors import GraphSpec, TensorSpec
 
 
 def test_a_tick_and_the_beginning_fit_the_profile(asked_bundle: Bundle) -> None:
@@ -42,3 +44,10 @@ def test_a_key_tells_profiles_apart() -> None:
         described(profile(standin.bundle(context_chunks=n).manifest, "velocity")) for n in (5, 6)
     )
     assert one != other and "latents (1, 1, 8, 8)" in one
+
+
+@pytest.mark.parametrize("manifest", [standin.bundle().manifest, two_sizes().manifest])
+def test_a_key_tells_sizes_of_chunk_apart(manifest: Manifest) -> None:
+    for graph in ("velocity", "decoder"):
+        one, other = (described(profile(manifest.at(frames), graph)) for frames in (16, 8))
+        assert one != other

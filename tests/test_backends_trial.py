@@ -8,7 +8,7 @@ from engine.backends import standin
 from engine.backends.trial import refuse_wrong
 from engine.bundle import Bundle, seal
 from engine.errors import UsageError
-from engine.generator import golden_latents
+from engine.golden import golden_latents
 from engine.spec import GoldenSpec
 from tests.tiny_graphs import tiny_bundle
 
@@ -25,7 +25,8 @@ def test_a_backend_without_numbers_is_refused(bundle: Bundle, backend: standin.S
         with pytest.raises(UsageError, match="numbers that are not finite: the GPU or its driver"):
             refuse_wrong(bundle, backend)
     with pytest.raises(UsageError, match="half precision overflows; use the same backend without"):
-        refuse_wrong(bundle, backend, half=True)
+        backend.name = "standin-half"
+        refuse_wrong(bundle, backend)
 
 
 def with_golden(bundle: Bundle, shift: float) -> Bundle:
@@ -41,5 +42,6 @@ def test_another_music_is_refused_and_half_precision_has_more_room(tmp_path: Pat
     backend = OrtBackend(bundle)
     with pytest.raises(UsageError, match=r"ort differs by 0\.01 .*, 0\.001 is allowed"):
         refuse_wrong(bundle, backend)
-    refuse_wrong(bundle, backend, half=True)
+    backend.name = "ort-half"
+    refuse_wrong(bundle, backend)
     refuse_wrong(replace(with_golden(bundle, 0.0)), backend)

@@ -9,6 +9,7 @@ from bench import capacity, latency
 from bench.capacity import bisect_most, memory_per_stream, most_kept
 from bench.crowd import Crowd
 from bench.timing import Tail
+from engine.backends import standin
 
 
 def crowd(streams: int, *, kept: bool, memory_mb: float = 0.0) -> Crowd:
@@ -60,6 +61,16 @@ def test_options_that_make_no_sense_are_refused(
 ) -> None:
     assert latency.main(["capacity", "--backend", "standin", *option.split()]) == 2
     assert option.split()[0] in capsys.readouterr().err.replace("length of music", "--seconds")
+
+
+def test_what_shares_no_run_is_not_measured_as_if_it_did(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coarse = standin.StandIn(standin.bundle())
+    coarse.name = "ort-int8"
+    monkeypatch.setattr(capacity, "open_backend", lambda *_, **__: coarse)
+    assert latency.main(["capacity", "--backend", "standin", "--batch", "4"]) == 2
+    assert "every stream takes passes of its own: --backend ort" in capsys.readouterr().err
 
 
 def test_must_and_aim_are_those_of_the_design() -> None:

@@ -38,7 +38,7 @@ def test_each_size_has_a_row(
     ]
     assert chunks.main([*asked, "--data", str(data), "--out", str(tmp_path / "out")]) == 0
     report = json.loads((tmp_path / "out" / "chunks.json").read_text())
-    found = [(one["frames"], one["chunk_s"], one["trained"]) for one in report["sizes"]]
+    found = [(one["frames"], one["chunk_s"], one["listed"]) for one in report["sizes"]]
     assert found == [(8, 0.16, True), (16, 0.32, True)]
     assert all(one["real_time_factor"] > 0 and one["live"] is None for one in report["sizes"])
     assert "| 8 | 0.16 | yes |" in capsys.readouterr().out
@@ -48,6 +48,6 @@ def test_each_size_has_a_row(
 
 def test_a_size_that_the_bundle_has_is_asked_of_serve(tmp_path: Path) -> None:
     subject = Subject.of(standin.bundle(), 8, tmp_path)
-    assert subject.bundle.manifest.chunk_frames == (8,)
+    assert subject.bundle.manifest.chunk_frames == (8, 16)
     assert subject.arguments == ("--chunk", "8")
-    assert subject.trained
+    assert subject.listed

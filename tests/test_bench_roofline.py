@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,12 @@ from tiny_export import packed
 from bench import latency, roofline
 from bench.opcount import Count
 
-CEILINGS = {"product_per_s": 1000.0, "copy_bytes_per_s": 100.0, "copied_mb": 1.0}
+CEILINGS = {
+    "product_per_s": 1000.0,
+    "byte_product_per_s": 4000.0,
+    "copy_bytes_per_s": 100.0,
+    "copied_mb": 1.0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -70,10 +74,7 @@ def test_what_cannot_be_measured_is_named(
     assert says in capsys.readouterr().err
 
 
-def test_a_gpu_is_not_compared_with_the_processor(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path: Path | None = packed()[1].path
-    monkeypatch.setattr(roofline.Witness, "providers", lambda _: ["CUDAExecutionProvider"])
-    assert latency.main(["roofline", "--bundle", str(path)]) == 2
-    assert "run on CUDAExecutionProvider" in capsys.readouterr().err
+def test_products_of_bytes_have_a_ceiling_of_their_own() -> None:
+    run = Count({"MatMul": 60.0, "Add": 40.0, "MatMulInteger": 800.0}, 1.0, 1.0, 0.0)
+    part = roofline.stage([run], [0.5], [0.5], CEILINGS)
+    assert (part["work_ms"], part["move_ms"], part["reached"]) == pytest.approx((300.0, 20.0, 0.6))

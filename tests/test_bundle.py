@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from two_sizes import two_sizes
 
 from engine.backends import standin
 from engine.bundle import MANIFEST, Bundle, canonical, default_bundle_path, seal
@@ -246,3 +247,33 @@ def test_the_list_of_words_must_be_there(tmp_path: Path) -> None:
     (tmp_path / "words.json").unlink()
     with pytest.raises(BundleError, match=r"words.json"):
         seal(tmp_path, standin.bundle(prompting=True).manifest.to_json())
+
+
+# ---- sizes of chunk -----------------------------------------------------------------------------
+
+
+def with_sizes(folder: Path) -> Bundle:
+    """The dummy bundle with graphs of its own for chunks of 8 frames."""
+    wanted = two_sizes().manifest
+    for graph in wanted.every_graph:
+        (folder / graph.file).write_bytes(graph.file.encode())
+    return seal(folder, wanted.to_json())
+
+
+def test_another_size_is_the_same_bundle(dummy_bundle: Path) -> None:
+    bundle = with_sizes(dummy_bundle)
+    small = bundle.at(8)
+    assert (small.path, small.hash) == (bundle.path, bundle.hash)
+    assert small.manifest == bundle.manifest.at(8)
+    assert small.file(small.manifest.graphs["velocity"].file).read_bytes() == b"velocity.8.onnx"
+    assert bundle.at(16) == bundle
+    assert Bundle.open(dummy_bundle).at(8) == small
+
+
+@pytest.mark.parametrize("variant", [False, True])
+def test_files_of_another_size_are_vouched_for_too(dummy_bundle: Path, variant: bool) -> None:
+    values = with_sizes(dummy_bundle).manifest.to_json()
+    graph = values["sized"]["8"]["graphs"]["velocity"]
+    graph |= {"variants": {"cpu": "gone.onnx"}} if variant else {"file": "gone.onnx"}
+    with pytest.raises(BundleError, match=r"'gone\.onnx' is used but not listed"):
+        seal(dummy_bundle, values)

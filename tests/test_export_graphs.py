@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from tiny_export import networks
 
@@ -28,6 +29,14 @@ def test_every_graph_returns_what_it_says() -> None:
             assert tuple(outputs[tensor.name].shape) == tensor.resolve(SIZES)
         for state in graph.states:
             assert tuple(outputs[state.next_name].shape) == state.next_spec.resolve(SIZES)
+
+
+def test_passes_in_torch_are_no_scan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("model.descent.steps_scan")
+    graph = next(graph for graph in networks().graphs() if graph.name == "descend")
+    with torch.no_grad():
+        descended = graph.module(graph.example(SIZES))["descended"]
+    assert torch.isfinite(descended).all()
 
 
 def test_states_travel_as_float32() -> None:

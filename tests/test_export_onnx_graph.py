@@ -11,7 +11,7 @@ import torch
 from tiny_export import packed
 from torch import nn
 
-from engine.spec import TensorSpec
+from engine.tensors import TensorSpec
 from export.graphs import Feeds, Graph
 from export.onnx_graph import to_onnx
 from export.parity import in_onnxruntime
@@ -52,10 +52,11 @@ def test_one_form_scans_and_the_other_is_unrolled() -> None:
     _, bundle = packed()
     counts = [
         sum(node.op_type == "Scan" for node in ir.load(bundle.file(file)).graph)
-        for file in ("velocity.onnx", "velocity.unrolled.onnx")
+        for file in ("velocity.onnx", "velocity.unrolled.onnx", "descend.onnx")
     ]
     assert counts[0] > 0
     assert counts[1] == 0
+    assert counts[2] == 1, "its passes are the only steps"
 
 
 def test_no_trace_of_this_machine_is_left_in_the_files() -> None:

@@ -16,7 +16,8 @@ from engine.backends import open_backend
 from engine.bundle import Bundle
 from engine.controls import Controls
 from engine.errors import BundleError, UsageError
-from engine.generator import Generator, golden_latents
+from engine.generator import Generator
+from engine.golden import golden_latents
 from engine.window import noise
 from export.networks import EVERY_PASS
 from export.pack import (

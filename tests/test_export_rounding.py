@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 from engine.errors import BundleError
-from export.rounding import as_half, as_int8, refuse_unusable, round_to_half, round_to_int8
+from export.rounding import (
+    as_half,
+    as_int8,
+    refuse_unusable,
+    round_to_factors,
+    round_to_half,
+    round_to_int8,
+)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e5])
@@ -91,3 +98,21 @@ def test_what_int8_cannot_hold_is_told() -> None:
     assert as_int8(rng.standard_normal((40, 40)).astype(np.float32)) is None
     assert as_int8(np.ones((2, 2), np.float32)) is None
     assert as_int8(np.ones((40, 40), np.int64)) is None
+
+
+def test_large_products_are_rounded_to_factors_that_no_sum_overflows_with() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(200, 200), nn.Linear(200, 20), nn.Embedding(300, 200))
+    exact = [part.weight.detach().clone() for part in network]
+    factors = round_to_factors(network)
+    assert factors == {network[0].weight.data_ptr()}
+    assert all(torch.equal(network[i].weight, exact[i]) for i in (1, 2))
+    large = network[0].weight.detach().clone()
+    round_to_half(network, factors)
+    assert torch.equal(network[0].weight, large), "rounded twice"
+    assert torch.equal(network[1].weight, exact[1].half().float())
+    small = as_int8(large.numpy())
+    assert small is not None
+    whole, scale = small
+    assert np.abs(whole).max() == 63 and 2 * 255 * 63 < 2**15
+    assert np.array_equal(whole * scale, large.numpy())

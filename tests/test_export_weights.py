@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from engine.errors import BundleError
-from engine.spec import TensorSpec
+from engine.tensors import TensorSpec
 from export.graphs import Feeds, Graph
 from export.onnx_graph import to_onnx
 from export.parity import in_onnxruntime

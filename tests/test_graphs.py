@@ -6,7 +6,9 @@ import pytest
 from engine.backends import standin
 from engine.errors import BundleError
 from engine.graphs import check_graphs
-from engine.spec import ContextSpec, GraphSpec, LatentSpec, Manifest, StateSpec, TensorSpec
+from engine.manifest import Manifest
+from engine.spec import LatentSpec
+from engine.tensors import GraphSpec, StateSpec, TensorSpec
 
 
 def changed(manifest: Manifest, graph: str, **changes: Any) -> Manifest:
@@ -44,54 +46,6 @@ def test_a_latent_of_another_width_is_refused() -> None:
     inputs = shaped(manifest.graphs["decoder"], "latents", 1, "frames", 9)
     with pytest.raises(BundleError, match=r"latents is \[1, 'frames', 9\], expected"):
         check_graphs(changed(manifest, "decoder", inputs=inputs))
-
-
-def test_a_ring_of_another_length_is_refused() -> None:
-    manifest = standin.bundle().manifest
-    states = (StateSpec("keys", "float32", ("batch", 1, 5, 8), ring_axis=2),)
-    with pytest.raises(BundleError, match="has 5 slots, the context has 6 chunks"):
-        check_graphs(changed(manifest, "velocity", states=states))
-
-
-def test_an_endless_stream_needs_a_position_period() -> None:
-    manifest = changed(standin.bundle().manifest, "velocity", position_period=None)
-    with pytest.raises(BundleError, match="position_period"):
-        check_graphs(manifest)
-
-
-def test_a_window_holds_whole_chunks() -> None:
-    manifest = standin.bundle(kind="window").manifest
-    inputs = shaped(manifest.graphs["velocity"], "latents", 1, 95, 8)
-    with pytest.raises(BundleError, match="95 frames is not 6 chunks"):
-        check_graphs(changed(manifest, "velocity", inputs=inputs))
-
-
-def test_a_window_cannot_hold_more_in_flight_than_it_is_long() -> None:
-    with pytest.raises(BundleError, match="window of 4 chunks"):
-        standin.bundle(kind="window", context_chunks=4, steps=10, depth=5)
-
-
-def test_conditions_and_inputs_agree() -> None:
-    manifest = standin.bundle().manifest
-    with pytest.raises(BundleError, match="conditions says"):
-        check_graphs(replace(manifest, conditions=("tokens",)))
-    inputs = (*manifest.graphs["velocity"].inputs, TensorSpec("tokens", "int64", (1, "n")))
-    check_graphs(replace(changed(manifest, "velocity", inputs=inputs), conditions=("tokens",)))
-
-
-def test_a_tensor_of_another_type_is_refused() -> None:
-    manifest = standin.bundle().manifest
-    inputs = tuple(
-        replace(tensor, dtype="float32") for tensor in manifest.graphs["velocity"].inputs
-    )
-    with pytest.raises(BundleError, match="position is float32, expected int64"):
-        check_graphs(changed(manifest, "velocity", inputs=inputs))
-
-
-def test_the_context_angle_is_an_angle() -> None:
-    manifest = replace(standin.bundle().manifest, context=ContextSpec("cached", 6, 2.0))
-    with pytest.raises(BundleError, match="angle is 2"):
-        check_graphs(manifest)
 
 
 # ---- prompting ----------------------------------------------------------------------------------
@@ -135,33 +89,6 @@ def test_prompting_goes_with_both_conditions() -> None:
 def test_sizes_of_prompting_agree(change: dict[str, Any], words: str) -> None:
     with pytest.raises(BundleError, match=words):
         check_graphs(replace(ASKED, prompting=replace(ASKED.prompting, **change)))
-
-
-def test_the_number_of_chunks_is_free() -> None:
-    inputs = shaped(ASKED.graphs["velocity"], "latents", "batch", 1, "frames", 8)
-    with pytest.raises(BundleError, match="fixed number of chunks"):
-        check_graphs(changed(ASKED, "velocity", inputs=inputs))
-
-
-@pytest.mark.parametrize(("shape", "axis"), [((1, 6, 8), 1), (("batch", 8), None), ((6, 8), 0)])
-def test_a_state_is_a_ring_behind_as_many_rows_as_there_are(
-    shape: tuple[int | str, ...], axis: int | None
-) -> None:
-    states = (StateSpec("keys", "float32", shape, ring_axis=axis),)
-    with pytest.raises(BundleError, match="expected batch rows in front and a ring behind them"):
-        check_graphs(changed(ASKED, "velocity", states=states))
-
-
-def test_tokens_of_a_chunk_fit_its_frames() -> None:
-    manifest = replace(ASKED, chunk_frames=(16,))
-    for count, fits in ((8, True), (7, False)):
-        inputs = shaped(manifest.graphs["velocity"], "tokens", "batch", "chunks", count)
-        bundle = changed(manifest, "velocity", inputs=inputs)
-        if fits:
-            check_graphs(bundle)
-        else:
-            with pytest.raises(BundleError, match=r"a chunk has 7 tokens, its frames make \[8\]"):
-                check_graphs(bundle)
 
 
 def test_music_hears_what_semantic_gives() -> None:

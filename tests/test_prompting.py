@@ -222,7 +222,7 @@ def test_planning_is_a_stage_of_the_tick() -> None:
 
 
 def test_a_smaller_chunk_has_fewer_tokens() -> None:
-    bundle = standin.bundle(prompting=True)
-    generator = Generator(bundle, standin.StandIn(bundle), chunk_frames=8)
+    bundle = standin.bundle(prompting=True).at(8)
+    generator = Generator(bundle, standin.StandIn(bundle))
     block = generator.tick(Controls(bundle.manifest.controls).snapshot())
     assert block.plan.tokens.shape == (4,) and np.isfinite(block.audio).all()

@@ -9,7 +9,7 @@ import numpy as np
 from bench import machine
 from bench.peers.stopwatch import MUSIC, Decoder, Measured, Task, repeat
 from bench.ticking import GraphClock, Ticks, run_ticks
-from engine.backends import Backend, open_backend
+from engine.backends import Backend, on_processor
 from engine.bundle import Bundle
 from engine.controls import Controls
 from engine.decoder import StreamDecoder
@@ -25,7 +25,7 @@ STREAM_S = 30.0
 def measure(task: Task) -> list[Measured]:
     """With a prompt, where the bundle takes any."""
     bundle = Bundle.open(task.bundle)
-    clock = GraphClock(open_backend("ort", bundle, threads=task.threads))
+    clock = GraphClock(on_processor(bundle, threads=task.threads))
     row = measured(bundle, clock, task)
     return [counted(row, bundle)]
 
@@ -94,7 +94,7 @@ def stored_millions(bundle: Bundle) -> float:
 def measure_decoder(task: Task) -> list[Measured]:
     """The decoder alone, which keeps its past from piece to piece."""
     bundle = decoder_of(Bundle.open(task.bundle))
-    stream = Stream(bundle, open_backend("ort", bundle, threads=task.threads))
+    stream = Stream(bundle, on_processor(bundle, threads=task.threads))
     return [counted(stream.decoder().measured(task, machine.memory_mb()), bundle)]
 
 

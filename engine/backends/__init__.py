@@ -1,12 +1,13 @@
 """What runs the graphs of a bundle; each backend is imported only when it is asked for.
 
-ort            ONNX Runtime on the processor
+ort            ONNX Runtime on the processor; ort-int8 with int8 products
 ort-cuda       ONNX Runtime's CUDA provider
 ort-tensorrt   ONNX Runtime's TensorRT provider
 tensorrt       TensorRT itself; tensorrt-half with half precision in the velocity graph
 torch          the graphs in torch, on a GPU or on the processor; torch-half likewise
 standin        a sine, for a bundle in memory
-auto           ort-cuda, torch or ort: the first that plays the bundle as it was packed
+auto           ort-cuda or torch: the first that plays the bundle as it was packed; else ort-int8
+               where the bundle has that form, else ort
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from collections.abc import Callable
 from engine.bundle import Bundle
 from engine.choices import BACKENDS
 from engine.errors import PerpetuoError, UsageError
+from engine.manifest import Manifest
 from engine.session import Backend, Session
 
-__all__ = ["BACKENDS", "Backend", "Session", "choose", "open_backend"]
+__all__ = ["BACKENDS", "Backend", "Session", "choose", "on_processor", "open_backend"]
 
 AUTO = ("ort-cuda", "torch")
 """Tried where there is a GPU, in this order; TensorRT builds for minutes and waits to be asked."""
@@ -49,10 +51,8 @@ def open_backend(name: str, bundle: Bundle, *, threads: int = 1, say: Say = tell
         from engine.backends.standin import StandIn
 
         return StandIn(bundle)
-    if name == "ort":
-        from engine.backends.ort import OrtBackend
-
-        return OrtBackend(bundle, threads=threads)
+    if name in ("ort", "ort-int8"):
+        return _on_cpu(name, bundle, threads)
     return _on_gpu(name, bundle, threads, say)
 
 
@@ -66,14 +66,24 @@ def choose(
         return open_backend("standin", bundle), {}
     why = no_gpu()
     if why:
-        return open_backend("ort", bundle, threads=threads), {"a GPU": why}
+        return on_processor(bundle, threads=threads), {"a GPU": why}
     others: dict[str, str] = {}
     for name in AUTO:
         try:
             return _on_gpu(name, bundle, threads, say), others
         except PerpetuoError as error:
             others[name] = str(error)
-    return open_backend("ort", bundle, threads=threads), others
+    return on_processor(bundle, threads=threads), others
+
+
+def on_processor(bundle: Bundle, *, threads: int = 1) -> Backend:
+    """What `auto` opens where there is no GPU."""
+    return _on_cpu("ort-int8" if has_int8(bundle.manifest) else "ort", bundle, threads)
+
+
+def has_int8(manifest: Manifest) -> bool:
+    """Has a bundle a form with int8 products?"""
+    return any("int8" in graph.variants for graph in manifest.graphs.values())
 
 
 def described(backend: Backend, others: dict[str, str]) -> str:
@@ -81,6 +91,16 @@ def described(backend: Backend, others: dict[str, str]) -> str:
     where = ", ".join(backend.providers())
     without = "".join(f"; not {name}: {why}" for name, why in others.items())
     return f"backend {backend.name} on {where}{without}"
+
+
+def _on_cpu(name: str, bundle: Bundle, threads: int) -> Backend:
+    """ONNX Runtime on the processor."""
+    from engine.backends.ort import OrtBackend
+
+    int8 = name == "ort-int8"
+    if int8 and not has_int8(bundle.manifest):
+        raise UsageError(f"bundle {bundle.manifest.name} has no int8 form: use --backend ort")
+    return OrtBackend(bundle, threads=threads, int8=int8)
 
 
 def _on_gpu(name: str, bundle: Bundle, threads: int, say: Say) -> Backend:
@@ -105,5 +125,5 @@ def _on_gpu(name: str, bundle: Bundle, threads: int, say: Say) -> Backend:
         from engine.backends.torch import TorchBackend
 
         backend = TorchBackend(bundle, threads=threads, half=half)
-    refuse_wrong(bundle, backend, half=half)
+    refuse_wrong(bundle, backend)
     return backend

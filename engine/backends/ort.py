@@ -10,7 +10,7 @@ from engine.bundle import Bundle
 from engine.errors import BundleError, UsageError
 from engine.onnxfile import external_files
 from engine.session import Array, Session
-from engine.spec import GraphSpec, Shape, TensorSpec
+from engine.tensors import GraphSpec, Shape, TensorSpec
 
 WHEELS = ("onnxruntime", "onnxruntime-gpu")
 CPU = "CPUExecutionProvider"
@@ -45,15 +45,17 @@ def _installed(wheel: str) -> bool:
 class OrtBackend:
     """The graphs of a bundle, loaded and compared with its manifest."""
 
-    name = "ort"
+    def __init__(self, bundle: Bundle, *, threads: int = 1, int8: bool = False) -> None:
+        """`threads` work inside one operator; `int8` plays graphs in that form where they have it.
 
-    def __init__(self, bundle: Bundle, *, threads: int = 1) -> None:
-        """`threads` work inside one operator; BundleError for graphs that do not fit."""
+        BundleError for graphs that do not fit.
+        """
+        self.name = "ort-int8" if int8 else "ort"
         if bundle.path is None:
             raise UsageError(f"bundle {bundle.manifest.name} lies in memory: use its own backend")
         runtime = load_runtime()
         self._sessions = {
-            name: open_cpu(runtime, bundle, name, threads) for name in bundle.manifest.graphs
+            name: open_cpu(runtime, bundle, name, threads, int8) for name in bundle.manifest.graphs
         }
 
     def providers(self) -> list[str]:
@@ -100,10 +102,18 @@ class OrtSession:
         return bound
 
 
-def open_cpu(runtime: Any, bundle: Bundle, name: str, threads: int) -> OrtSession:
+def file_of(graph: GraphSpec, int8: bool = False) -> str:
+    """What the processor plays of a graph, in its int8 form where that is asked for and there."""
+    forms = ("int8", "cpu") if int8 else ("cpu",)
+    return next((graph.variants[form] for form in forms if form in graph.variants), graph.file)
+
+
+def open_cpu(
+    runtime: Any, bundle: Bundle, name: str, threads: int, int8: bool = False
+) -> OrtSession:
     """Load the processor's form of one graph; BundleError where it does not fit the manifest."""
     graph = bundle.manifest.graphs[name]
-    file = graph.variants.get("cpu", graph.file)
+    file = file_of(graph, int8)
     path = bundle.file(file)
     refuse_outside(bundle, file)
     try:

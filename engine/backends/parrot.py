@@ -14,15 +14,9 @@ import numpy as np
 from engine.backends.sine import PLACE_PERIOD, Doubles, Feeds, Outputs, Sine, place_of
 from engine.brief import brief_size
 from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE, SIXTEENTHS
-from engine.spec import (
-    ABSENT_CODE,
-    GraphSpec,
-    Manifest,
-    PromptingSpec,
-    Shape,
-    StateSpec,
-    TensorSpec,
-)
+from engine.manifest import Manifest
+from engine.spec import ABSENT_CODE, PromptingSpec
+from engine.tensors import GraphSpec, Shape, StateSpec, TensorSpec
 
 WORDS = (
     "no", "not", "without", "only", "and", "with", "slow", "fast", "dark", "bright", "ambient",

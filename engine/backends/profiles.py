@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from engine.errors import BundleError
 from engine.generator import WARM_S
-from engine.spec import Manifest, TensorSpec
+from engine.manifest import Manifest
+from engine.tensors import TensorSpec
 
 
 @dataclass(frozen=True, slots=True)

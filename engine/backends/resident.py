@@ -20,7 +20,7 @@ from engine.bundle import Bundle
 from engine.context import CachedContext, Context
 from engine.session import Array, Floats, Session
 from engine.slots import Descent, Run, Slots
-from engine.spec import StateSpec, TensorSpec
+from engine.tensors import StateSpec, TensorSpec
 
 
 class DeviceBackend:

@@ -17,8 +17,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from engine.manifest import Manifest
 from engine.session import Array
-from engine.spec import Manifest
 
 BLOCKS = 2
 TAIL_FRAMES = 2

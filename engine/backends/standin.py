@@ -19,19 +19,10 @@ from engine.bundle import Bundle
 from engine.controls import default_controls, prompting_controls
 from engine.errors import UsageError
 from engine.graphs import check_graphs
+from engine.manifest import Manifest
 from engine.session import Array, Session
-from engine.spec import (
-    AudioSpec,
-    ContextSpec,
-    GraphSpec,
-    LadderSpec,
-    LatentSpec,
-    Manifest,
-    PromptingSpec,
-    Shape,
-    StateSpec,
-    TensorSpec,
-)
+from engine.spec import AudioSpec, ContextSpec, LadderSpec, LatentSpec, PromptingSpec
+from engine.tensors import GraphSpec, Shape, StateSpec, TensorSpec
 
 Poison = Literal["", "nan", "inf", "dc", "loud"]
 

@@ -7,18 +7,17 @@ import numpy as np
 from engine.bundle import Bundle
 from engine.decoder import StreamDecoder
 from engine.errors import UsageError
-from engine.generator import golden_latents
+from engine.golden import allowed, golden_latents
 from engine.session import Backend, Floats
 from engine.spec import GoldenSpec
 
-HALF_ROOM = 20.0
-"""By so much more than the bundle allows may half precision differ."""
 ANY = GoldenSpec("", seed=7, steps=4, chunks=1, tolerance=float("inf"))
 """For a bundle that brings nothing to compare with."""
 
 
-def refuse_wrong(bundle: Bundle, backend: Backend, *, half: bool = False) -> None:
+def refuse_wrong(bundle: Bundle, backend: Backend) -> None:
     """UsageError where the first chunks are not finite, or differ by more than is allowed."""
+    half = backend.name.endswith("-half")
     golden = bundle.manifest.golden or ANY
     made = golden_latents(bundle, backend, golden)
     audio = StreamDecoder(bundle, backend, made.shape[0]).decode(made)
@@ -27,7 +26,7 @@ def refuse_wrong(bundle: Bundle, backend: Backend, *, half: bool = False) -> Non
             "the GPU or its driver does not compute as it should; use --backend ort")  # fmt: skip
         raise UsageError(f"backend {backend.name} makes numbers that are not finite: {cure}")
     wanted = bundle.golden()
-    limit = golden.tolerance * (HALF_ROOM if half else 1.0)
+    limit = allowed(golden, backend)
     if wanted is not None and (error := largest(made - wanted)) > limit:
         raise UsageError(
             f"backend {backend.name} differs by {error:.2g} from what was packed, {limit:g} is "

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from engine.backends import Backend, choose
 from engine.brief import FAMILIES, SCALES
 from engine.bundle import Bundle, default_bundle_path
-from engine.spec import ControlSpec, GoldenSpec, GraphSpec, Manifest, PromptingSpec
+from engine.manifest import Manifest
+from engine.spec import ControlSpec, GoldenSpec, PromptingSpec
+from engine.tensors import GraphSpec
 
 
 def info(given: Namespace) -> int:
@@ -34,13 +36,11 @@ def _chosen(backend: Backend, others: Mapping[str, str]) -> dict[str, str]:
 
 
 def _golden(bundle: Bundle, backend: Backend, golden: GoldenSpec) -> dict[str, str]:
-    """How far what is made here is from what was packed; BundleError beyond the tolerance."""
-    from engine.generator import golden_error
+    """How far what is made here is from what was packed; BundleError beyond what is allowed."""
+    from engine.golden import allowed, golden_error
 
-    error = golden_error(bundle, backend)
-    return {
-        "latents": f"{golden.chunks} chunks differ by {error:.2g}, allowed {golden.tolerance:g}"
-    }
+    error, limit = golden_error(bundle, backend), allowed(golden, backend)
+    return {"latents": f"{golden.chunks} chunks differ by {error:.2g}, allowed {limit:g}"}
 
 
 def devices(_given: Namespace) -> int:
@@ -75,6 +75,9 @@ def describe(bundle: Bundle) -> list[str]:
         lines += ["", "prompting", *_table(_prompting(bundle, manifest.prompting))]
     lines += ["", "controls", *_table({c.name: _control(c) for c in manifest.controls})]
     lines += ["", "graphs", *_table({name: _graph(g) for name, g in manifest.graphs.items()})]
+    for frames, size in manifest.sized.items():
+        lines += ["", f"graphs for chunks of {frames} frames"]
+        lines += _table({name: _graph(graph) for name, graph in size.graphs.items()})
     if manifest.measured:
         lines += ["", "measured", *_table(manifest.measured)]
     return lines
@@ -84,16 +87,23 @@ def _music(manifest: Manifest) -> dict[str, str]:
     audio, latent = manifest.audio, manifest.latent
     context, ladder = manifest.context, manifest.ladder
     chunk_s = manifest.chunk_s
-    sizes = ", ".join(map(str, manifest.chunk_frames))
     fewer = ", ".join(map(str, ladder.fallback_steps)) or "none"
     return {
         "audio": f"{audio.sample_rate_hz} Hz, {audio.channels} channel(s)",
         "latents": f"{latent.rate_hz} Hz × {latent.dim}",
-        "chunks": f"{sizes} frames; {chunk_s:.3g} s",
+        "chunks": _chunks(manifest),
         "context": f"{context.kind}, {context.chunks} chunks, {context.chunks * chunk_s:.3g} s",
         "ladder": f"{ladder.steps} steps, depth {ladder.depth}; when time is short: {fewer} steps",
         "conditions": ", ".join(manifest.conditions) or "none",
     }
+
+
+def _chunks(manifest: Manifest) -> str:
+    """Every size, the default first."""
+    usual, *others = (
+        f"{frames} frames ({manifest.at(frames).chunk_s:.3g} s)" for frames in manifest.chunk_frames
+    )
+    return usual + (f"; with --chunk also {', '.join(others)}" if others else "")
 
 
 def _control(spec: ControlSpec) -> str:

@@ -22,7 +22,7 @@ from engine.commands.child import Errand, wait_for_go
 from engine.commands.serve_engine import follow, load
 from engine.commands.shown import Shown
 from engine.commands.stage import Stage
-from engine.commands.stream import Stream
+from engine.commands.stream import Stream, leave_beginning
 from engine.controls import Controls
 from engine.errors import BundleError, ControlError
 from engine.generator import Block
@@ -58,7 +58,7 @@ class Kept:
         """
         given = self._errand.given
         if self.again:
-            given.take = given.state = None  # it goes on from what was played
+            leave_beginning(given)
         if self._errand.number:
             stream = load(self._errand, self._house)
         else:

@@ -16,6 +16,7 @@ from engine.bundle import Bundle
 from engine.commands import version
 from engine.commands.child import FORMAT_CHANGED, Errand
 from engine.commands.stream import SWITCH_S
+from engine.manifest import Manifest
 from engine.process.controls import SharedControls
 from engine.process.house import AREAS, Area, House
 from engine.process.intake import Intake
@@ -27,7 +28,6 @@ from engine.sinks.config import ServeConfig
 from engine.sinks.metrics import Values
 from engine.sinks.prompting import asked_of
 from engine.sinks.websocket import FeedServer
-from engine.spec import Manifest
 from engine.status import RunnerStatus
 
 if TYPE_CHECKING:

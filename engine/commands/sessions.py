@@ -21,7 +21,8 @@ def open_pool(given: Namespace, stream: Stream) -> Pool:
     generator = stream.generator
     return Pool(
         stream.another, chunk_s=generator.chunk_s, slots=1 + given.sessions, ring_s=given.ring,
-        threads=workers(given.threads), margin_s=given.margin, batch=given.batch,
+        threads=workers(given.threads), margin_s=given.margin,
+        batch=given.batch if stream.shared else 1,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,13 @@ from engine.commands.wishes import read_recording, read_wishes
 from engine.controls import Controls
 from engine.errors import UsageError
 from engine.generator import Generator
+from engine.manifest import Manifest
 from engine.memory import Memory, recall
 from engine.prompts import Prompt, Prompts
 from engine.rig.states import load_state
 from engine.session import Backend, Floats
 from engine.slots import Slots, shared_slots
-from engine.spec import LadderSpec, Manifest
+from engine.spec import LadderSpec
 
 SWITCH_S = 0.0005
 """Python's thread switching interval while music plays: its 5 ms would delay an audio callback."""
@@ -45,23 +47,23 @@ class Stream:
     another: Callable[[], Generator]  # like `spare`, but on the same backend: the weights are there
     state: str = ""  # finger-print of the musical state that it goes on from
     backend: str = ""  # its name
+    shared: bool = False  # do those of `another` take passes together with it?
 
 
 def open_stream(given: Namespace) -> Stream:
     """Load the bundle, read the take and stand ready to go on from its end."""
     bundle = _bundle(given)
+    memory = _state(given)
+    bundle = bundle.at(given.chunk or bundle.manifest.chunk_frames[0])
     manifest = bundle.manifest
     wanted = read_wishes(given, manifest)
-    memory = _state(given)
     ladder = choose_ladder(manifest.ladder, given.steps, given.depth)
     controls = Controls(manifest.controls)
     take = _take(given, manifest)
 
     def make(backend: Backend | None = None, slots: Slots | None = None) -> Generator:
         backend = backend or open_backend(given.backend, bundle, threads=given.threads)
-        return Generator(
-            bundle, backend, ladder=ladder, seed=given.seed, chunk_frames=given.chunk, slots=slots
-        )
+        return Generator(bundle, backend, ladder=ladder, seed=given.seed, slots=slots)
 
     backend = open_backend(given.backend, bundle, threads=given.threads)
     slots = _slots(given, bundle, backend)
@@ -80,7 +82,7 @@ def open_stream(given: Namespace) -> Stream:
     return Stream(
         bundle, generator, controls, take, make, prompts,
         wanted.prompts or _prompted(memory), lambda: make(backend, slots),
-        memory.print if memory else "", backend.name,
+        memory.print if memory else "", backend.name, slots is not None,
     )  # fmt: skip
 
 
@@ -88,7 +90,7 @@ def _slots(given: Namespace, bundle: Bundle, backend: Backend) -> Slots | None:
     """Rows that the house and its sessions share, and some for streams that take over."""
     places = getattr(given, "sessions", 0)
     rows = places + 1 + SPARE_ROWS if places and given.batch > 1 else 1
-    return shared_slots(bundle, backend, given.chunk or bundle.manifest.chunk_frames[0], rows)
+    return shared_slots(bundle, backend, bundle.manifest.chunk_frames[0], rows)
 
 
 def choose_ladder(usual: LadderSpec, steps: int | None, depth: int | None) -> LadderSpec:
@@ -119,6 +121,13 @@ def _state(given: Namespace) -> Memory | None:
     given.chunk = given.chunk or memory.about["chunk_frames"]
     given.depth = given.depth or memory.about["depth"]
     return memory
+
+
+def leave_beginning(given: Namespace) -> None:
+    """For a stream that goes on from what was played: of a state, only seed and sizes stay."""
+    with suppress(UsageError):  # its file is gone: it is as if nothing had been asked
+        _state(given)
+    given.take = given.state = None
 
 
 def _prompted(memory: Memory | None) -> list[Prompt]:

@@ -11,9 +11,9 @@ from engine.brief import FAMILIES, SCALES, TONICS
 from engine.commands import say
 from engine.controls import NAMES
 from engine.errors import ControlError, TakeError, UsageError
+from engine.manifest import Manifest
 from engine.prompts import Prompt, check_recording
 from engine.session import Floats
-from engine.spec import Manifest
 
 
 @dataclass(frozen=True, slots=True)

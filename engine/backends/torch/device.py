@@ -16,7 +16,7 @@ from engine.backends.torch.program import Program, Weights, refuse_unknown
 from engine.bundle import Bundle
 from engine.errors import UsageError
 from engine.session import Array
-from engine.spec import GraphSpec
+from engine.tensors import GraphSpec
 
 HALVES = ("velocity",)
 """Graphs whose products may run in half precision; the phases of a decoder may not."""

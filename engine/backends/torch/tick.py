@@ -25,7 +25,7 @@ from engine.backends.torch.device import TorchGraph, captured, inferring
 from engine.bundle import Bundle
 from engine.errors import UsageError
 from engine.session import Floats
-from engine.spec import StateSpec
+from engine.tensors import StateSpec
 from kernels.ladder import ladder_step
 
 Tensors = dict[str, Tensor]
