@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--trained-on", default=OWN_CORPUS, help="for the manifest and the model card")
     p.add_argument("--note", type=Path, help="markdown to append to the model card")
     p.add_argument("--compute", choices=["fp32", "int8"], default="fp32",
-                   help="of the velocity network on a CPU; int8 is faster and coarser")  # fmt: skip
+                   help="of what weighs most on a CPU; int8 is faster and coarser")  # fmt: skip
     p.add_argument("--chunks", type=int, nargs="+", default=[], metavar="FRAMES",
                    help="other sizes of chunk that can be played")  # fmt: skip
     p.add_argument("--cpu-only", action="store_true", help="leave the accelerator form out")

@@ -2,24 +2,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from reshaped import changed, shaped
 
 from engine.backends import standin
 from engine.errors import BundleError
 from engine.graphs import check_graphs
-from engine.manifest import Manifest
 from engine.spec import LatentSpec
-from engine.tensors import GraphSpec, StateSpec, TensorSpec
-
-
-def changed(manifest: Manifest, graph: str, **changes: Any) -> Manifest:
-    graphs = {**manifest.graphs, graph: replace(manifest.graphs[graph], **changes)}
-    return replace(manifest, graphs=graphs)
-
-
-def shaped(graph: GraphSpec, name: str, *shape: int | str) -> tuple[TensorSpec, ...]:
-    return tuple(
-        replace(tensor, shape=shape) if tensor.name == name else tensor for tensor in graph.inputs
-    )
+from engine.tensors import StateSpec, TensorSpec
 
 
 @pytest.mark.parametrize("wanted", [{"kind": "cached"}, {"kind": "window"}, {"prompting": True}])

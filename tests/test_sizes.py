@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from reshaped import changed, shaped
 from two_sizes import two_sizes
 
 from engine.backends import standin
@@ -11,21 +12,10 @@ from engine.errors import BundleError
 from engine.manifest import Manifest, SizeSpec
 from engine.sizes import check_sizes
 from engine.spec import ContextSpec
-from engine.tensors import GraphSpec, StateSpec, TensorSpec
+from engine.tensors import StateSpec, TensorSpec
 
 ASKED = standin.bundle(prompting=True).manifest
 SIZED = two_sizes(prompting=True).manifest
-
-
-def changed(manifest: Manifest, graph: str, **changes: Any) -> Manifest:
-    graphs = {**manifest.graphs, graph: replace(manifest.graphs[graph], **changes)}
-    return replace(manifest, graphs=graphs)
-
-
-def shaped(graph: GraphSpec, name: str, *shape: int | str) -> tuple[TensorSpec, ...]:
-    return tuple(
-        replace(tensor, shape=shape) if tensor.name == name else tensor for tensor in graph.inputs
-    )
 
 
 def test_a_ring_of_another_length_is_refused() -> None:
