@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bench.music import TEMPO_TOLERANCE, same_tempo
-from bench.scene import Scene, notes_of
+from bench.scene import Scene
 from engine.brief import FAMILIES, SCALES, TONICS
+from engine.harmony import notes_of
 from model.corpus.labels import STYLE_NAMES
 
 Test = Callable[[Scene], bool]

@@ -21,12 +21,12 @@ from bench.command import answered, bundle_options, opened
 from bench.judge import truth_of
 from bench.markdown import Row, table
 from bench.report import plain, write_json
-from bench.scene import notes_of
 from engine.bearings import Bearings
 from engine.brief import SCALES, TONICS
 from engine.bundle import Bundle
 from engine.clock import SIXTEENTHS, Clock
 from engine.errors import UsageError
+from engine.harmony import notes_of
 from engine.session import Backend
 from model.tokenise import Semantics
 
@@ -134,7 +134,6 @@ def stretches(
         evidence = session.run({"tokens": tokens[None]})["evidence"][0]
         for end in np.linspace(count, len(tokens), each).round().astype(int).tolist():
             heard = Bearings().heard(evidence[end - count : end], end, store.rate_hz)
-            heard = heard.keyed(evidence[end - count : end])
             fact = Fact.at(truth, song, end / store.rate_hz)
             found.append(Stretch(heard.clock, heard.key, end, fact))
     if not found:

@@ -12,12 +12,12 @@ from bench.ear import Judge
 from bench.music import chroma, scale_tonic, tempo_bpm
 from bench.percussion import drums_heard
 from engine.brief import FAMILIES, SCALES
+from engine.harmony import notes_of
 from model.corpus.labels import STYLE_NAMES, Labels
 
 SOUNDS, SILENT = 0.5, 0.05
 """Shares of a stretch: an instrument is there from the first on, and not there up to the second."""
 NO_NOTES = -1
-_RELATIVE_MAJOR = {"major": 0, "minor": 3, "dorian": 10, "mixolydian": 5}
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,6 @@ class Scene:
     drums: bool | None  # by onset energy
     bpm: float
     notes: int  # tonic of the major scale that has the notes of the key; NO_NOTES where it changes
-
-
-def notes_of(tonic: int, scale: str) -> int:
-    """Tonic of the major scale with the notes of another scale: A minor has those of C."""
-    return (tonic + _RELATIVE_MAJOR[scale]) % 12
 
 
 def heard(

@@ -1,20 +1,24 @@
 """What the controls ask, as the networks want it, and which tokens that favours.
 
-A player's ask pulls: log P(token | brief) / P(token) is added to the logits, and what is counted
-of an asked key. Right behind a change of what is asked the pull is strongest, and fades: the music
-turns at once, and is not worn out by being pushed for ever. Time counts in tokens, so that it is
-the same whenever and however they are written.
+A player's ask pulls: log P(token | brief) / P(token) is added to the logits. Right behind a change
+of what is asked the pull is strongest, and fades: the music turns at once, and is not worn out by
+being pushed for ever. Time counts in tokens, so that it is the same whenever and however they are
+written. A key does not pull, it is a fence: tokens that do not fit it are held back, for as long as
+it is asked, or heard and held on to (`engine.harmony`).
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from engine.bearings import Bearings
-from engine.brief import FAMILIES, SCALES, TONICS, Wishes, brief_of
+from engine.brief import FAMILIES, Wishes, brief_of
 from engine.clock import KEYS
 from engine.controls import ControlSnapshot
+from engine.harmony import by_notes, misfit
 from engine.session import Backend, Floats
 from engine.spec import ABSENT_CODE, PromptingSpec
 
@@ -23,6 +27,9 @@ WORN_OUT = 20.0
 """e-foldings behind which 1 + push is 1 in float32, for any push up to 10."""
 LONG_AGO = -(2**40)
 """A token so far back that nothing of a push is left."""
+HEARD = 0.25
+"""Part of the fence that stands around a key that was only heard: of four, one is heard wrong, and
+music kept as well in its key by a quarter as by the whole (bench/LOG.md, 2026-11-22)."""
 
 
 class Asked:
@@ -30,7 +37,8 @@ class Asked:
 
     `brief` and `prefix` are for the networks. `lean` float32[V] favours the tokens that music of
     what is *asked* is made of: what is only heard needs no pull, and too much wears music out.
-    `since` is the token from which on this has been asked.
+    `fence` float32[V] ≤ 0 holds back what does not fit the key, asked or heard. `since` is the
+    token from which on this has been asked.
     """
 
     def __init__(self, prompting: PromptingSpec, backend: Backend, rate_hz: float) -> None:
@@ -38,13 +46,15 @@ class Asked:
         self._quantise = backend.session("quantise")
         self._prefix = backend.session("prefix")
         self._lean = backend.session("lean")
-        self._keys: Floats | None = None
+        self._notes: Floats | None = None
         if prompting.key_pull:
             tokens = np.arange(prompting.vocabulary)[None]
             said = backend.session("evidence").run({"tokens": tokens})["evidence"]
-            self._keys = said[0, :, -KEYS:]
+            self._notes = by_notes(said[0, :, -KEYS:])
         self.brief: Floats = np.zeros(prompting.brief_size, np.float32)
         self.lean: Floats = np.zeros(prompting.vocabulary, np.float32)
+        self.fence: Floats = np.zeros(prompting.vocabulary, np.float32)
+        self._fenced: tuple[int | None, int | None, float] = (None, None, HEARD)
         self._leans = False  # towards anything at all
         self._asked: Floats | None = None
         self._turn(None)
@@ -80,10 +90,14 @@ class Asked:
             self._turn(prompt)
         wishes, prompted = wishes_of(controls), controls.prompt is not None
         size = self._prompting.embedding
-        self.brief = brief_of(self._place, size, bearings.filled(wishes, prompted))
-        asked = brief_of(self._place if prompted else None, size, wishes)
+        filled = bearings.filled(wishes)
+        self.brief = brief_of(self._place, size, filled)
+        keyed = wishes.tonic is not None or wishes.scale is not None
+        self._enclose(filled.tonic, filled.scale, 1.0 if keyed else HEARD)
+        pulling = replace(wishes, tonic=None, scale=None) if self._notes is not None else wishes
+        asked = brief_of(self._place if prompted else None, size, pulling)
         if self._asked is None or not np.array_equal(asked, self._asked):
-            self._asked, self._favour = asked, self._favoured(asked, wishes)
+            self._asked, self._favour = asked, self._favoured(asked)
         self.lean = self._favour * np.float32(controls.value("guidance", 1.0))
         self._leans = bool(self.lean.any())
 
@@ -91,19 +105,26 @@ class Asked:
         """float32[count | 1, V]: what is added to the logits of the tokens from `first` on."""
         sizes = self._prompting
         if not self._leans or first - self.since > WORN_OUT * sizes.fade_s * self._rate_hz:
-            return self.lean[None]  # there is nothing to push, or what is left rounds to nothing
+            # There is nothing to push, or what is left rounds to nothing.
+            return (self.lean + self.fence)[None]
         elapsed_s = np.maximum(np.arange(first, first + count) - self.since, 0) / self._rate_hz
         strength = pushed(elapsed_s, sizes.push, sizes.fade_s).astype(np.float32)
-        lean: Floats = strength[:, None] * self.lean
+        lean: Floats = strength[:, None] * self.lean + self.fence
         return lean
 
-    def _favoured(self, asked: Floats, wishes: Wishes) -> Floats:
+    def _enclose(self, tonic: int | None, scale: int | None, part: float) -> None:
+        """A fence around this key, or part of one; none around no key."""
+        if self._notes is None or (tonic, scale, part) == self._fenced:
+            return
+        self._fenced = tonic, scale, part
+        self.fence = np.zeros_like(self.lean)
+        if tonic is not None or scale is not None:
+            strength = np.float32(part * self._prompting.key_pull)
+            self.fence = strength * misfit(self._notes, tonic, scale)
+
+    def _favoured(self, asked: Floats) -> Floats:
         """float32[V] of what is asked, before guidance and time."""
         favour: Floats = self._prompting.pull * self._lean.run({"brief": asked[None]})["lean"][0]
-        if self._keys is not None and (wishes.tonic is not None or wishes.scale is not None):
-            favour = favour + self._prompting.key_pull * key_ratio(
-                self._keys, wishes.tonic, wishes.scale
-            )
         return favour.astype(np.float32, copy=False)
 
     def _turn(self, prompt: Floats | None) -> None:
@@ -125,19 +146,6 @@ def pushed(
     """
     strength: npt.NDArray[np.float64] = 1.0 + push * np.exp(-elapsed_s / fade_s)
     return strength
-
-
-def key_ratio(keys: Floats, tonic: int | None, scale: int | None) -> Floats:
-    """keys float32[V, KEYS], log P(key | token) / P(key), drawn together to what is asked.
-
-    float32[V]: the log of the mean ratio of all keys of this tonic, of this scale, or of both.
-    """
-    table = keys.reshape(-1, len(TONICS), len(SCALES))
-    tonics = slice(None) if tonic is None else slice(tonic, tonic + 1)
-    scales = slice(None) if scale is None else slice(scale, scale + 1)
-    chosen = table[:, tonics, scales].reshape(keys.shape[0], -1)
-    ratio: Floats = np.log(np.exp(chosen).mean(1))
-    return ratio
 
 
 def wishes_of(controls: ControlSnapshot) -> Wishes:

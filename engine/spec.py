@@ -155,7 +155,7 @@ class PromptingSpec:
     pull: float = PULL  # of log P(token | brief) / P(token), added to the logits by guidance 1
     push: float = PUSH  # how much more of it right behind a change of what is asked: 1 doubles it
     fade_s: float = FADE_S  # in which that falls to 1/e
-    key_pull: float = 0.0  # of log P(key | token) / P(key), for a key that is asked
+    key_pull: float = 0.0  # of how badly a token fits the key, taken from its logit
 
     def __post_init__(self) -> None:
         """BundleError for a pull that cannot be."""

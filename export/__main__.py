@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--fade", type=float, default=FADE_S, metavar="SECONDS",
                    help="in which that falls to 1/e")  # fmt: skip
     p.add_argument("--key-pull", type=float, default=KEY_PULL,
-                   help="how much an asked key counts by what single tokens say of it")  # fmt: skip
+                   help="how hard tokens that do not fit the key are held back")  # fmt: skip
     p.add_argument("--trained-on", default=OWN_CORPUS, help="for the manifest and the model card")
     p.add_argument("--note", type=Path, help="markdown to append to the model card")
     p.add_argument("--compute", choices=["fp32", "int8"], default="fp32",

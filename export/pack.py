@@ -46,7 +46,7 @@ from model.velocity import VelocityNetwork
 LICENCE_FILE = Path(__file__).resolve().parents[1] / "LICENSE"
 WORDS_FILE = "words.json"
 LADDER = LadderSpec(10, 1, (6, 4, 2))
-PUSH, KEY_PULL = 1.5, 1.0
+PUSH, KEY_PULL = 1.5, 4.0
 """What `make adherence` found best on the shipped bundle, see bench/LOG.md."""
 GOLDEN = GoldenSpec("golden.npz", seed=7, steps=4, chunks=2, tolerance=1e-3)
 
@@ -63,7 +63,7 @@ class Label:
     pull: float = PULL  # how much of it the choice of tokens takes
     push: float = PUSH  # how much more right behind a change of what is asked
     fade_s: float = FADE_S  # in which that falls to 1/e
-    key_pull: float = KEY_PULL  # how much an asked key counts by itself
+    key_pull: float = KEY_PULL  # how hard what does not fit a key is held back
     trained_on: str = ""
     note: str = ""
     ladder: LadderSpec = LADDER

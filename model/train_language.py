@@ -4,7 +4,9 @@
 
 Some sequences are several pieces of music, one after the other, and from each on other codes are
 in force: that is what a prompt that changes while the music plays looks like. Others go on in
-another key. The first tokens behind such a cut weigh more. Resumable.
+another key. The first tokens behind such a cut weigh more. Half of the sequences stray now and
+then, to a token that might have followed, and must find back: what a model writes for itself
+strays, and one that only ever read true music goes along. Resumable.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ STARTED = 0.3
 FRESH, FRESH_WEIGHT = 6, 6.0
 """So many tokens behind a cut or a start weigh so much: it is there that a prompt decides."""
 
-Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+STRAYING, STRAYED = 0.5, 0.2
+"""Part of the sequences that stray, and of their runs of one token that do."""
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +85,12 @@ def parser() -> argparse.ArgumentParser:
 class Sequences:
     """Random stretches of tokens, with what is asked of them."""
 
-    def __init__(self, store: Semantics, briefs: Briefs, tokens: int) -> None:
+    def __init__(
+        self, store: Semantics, briefs: Briefs, tokens: int, follow: npt.NDArray[np.float32]
+    ) -> None:
+        """`follow` [V + 1, V]: log probabilities of what follows a token, to stray by."""
         self.store, self.briefs, self.tokens = store, briefs, tokens
+        self.follow = np.exp(follow.astype(np.float64))
         self.names: dict[str, list[str]] = {"train": [], "valid": []}
         for name in store.names:
             if len(store.tokens[name]) > tokens:
@@ -93,13 +102,16 @@ class Sequences:
             raise SystemExit(f"too few songs last {tokens} tokens: use longer recordings")
 
     def batch(self, split: str, count: int, rng: np.random.Generator) -> Batch:
-        """tokens int64 [count, n + 1], brief [count, n, Bf], clock [count, n, K], codes
-        [count, 3, 12], sources bool [count, n, 3], weights [count, n]: a sequence, what is asked of
-        each next token, which codes are in force, how much it counts.
+        """read int64 [count, n], next int64 [count, n], brief [count, n, Bf], clock [count, n, K],
+        codes [count, 3, 12], sources bool [count, n, 3], weights [count, n]: a sequence, what
+        follows each of its tokens and what is asked of that, which codes are in force, how much it
+        counts. Only what is trained on strays.
         """
         rows = [self.sequence(split, rng) for _ in range(count)]
-        tokens, brief, clock, codes, sources, weights = map(torch.stack, zip(*rows, strict=True))
-        return tokens, brief, clock, codes, sources, weights
+        read, after, brief, clock, codes, sources, weights = map(
+            torch.stack, zip(*rows, strict=True)
+        )
+        return read, after, brief, clock, codes, sources, weights
 
     def sequence(self, split: str, rng: np.random.Generator) -> Batch:
         """One row of a batch: a piece, and from each cut on another one."""
@@ -118,13 +130,19 @@ class Sequences:
         else:
             begun[: borders[1]] = False
         codes = torch.stack([pieces[min(i, len(pieces) - 1)].codes for i in range(len(CUTS))])
+        weights = np.where(begun, FRESH_WEIGHT, 1.0)[kept].astype(np.float32)
+        read = tokens
+        if split == "train" and rng.random() < STRAYING:
+            read, off = strayed(tokens, self.follow, STRAYED, rng)
+            weights[off[1:]] = 0.0
         return (
-            torch.from_numpy(tokens),
+            torch.from_numpy(read[:-1]),
+            torch.from_numpy(tokens[1:]),
             torch.from_numpy(np.concatenate([piece.brief for piece in pieces])[kept]),
             torch.from_numpy(np.concatenate([piece.clock for piece in pieces])[kept]),
             codes,
             torch.from_numpy(owner[kept, None] == np.arange(len(CUTS))),
-            torch.from_numpy(np.where(begun, FRESH_WEIGHT, 1.0)[kept].astype(np.float32)),
+            torch.from_numpy(weights),
         )
 
     def piece(self, split: str, count: int, rng: np.random.Generator, asked: bool = False) -> Piece:
@@ -167,6 +185,28 @@ class Sequences:
         return sorted((int(slot) + 1) * shortest + int(rng.integers(shortest)) for slot in slots)
 
 
+def strayed(
+    tokens: npt.NDArray[np.int64], follow: npt.NDArray[np.float64], part: float,
+    rng: np.random.Generator,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:  # fmt: skip
+    """tokens int64 [n], of which `part` of the runs of one token are another token for as long.
+
+    With them, where a token is not to be learned, bool [n]: in a run that strays, all but the
+    first. `follow` [V + 1, V]: how probably one token follows another.
+    """
+    read, off = tokens.copy(), np.zeros(len(tokens), bool)
+    starts = np.flatnonzero(tokens[1:] != tokens[:-1]) + 1
+    for start, end in pairwise([*starts, len(tokens)]):
+        if rng.random() >= part:
+            continue
+        before = tokens[start - 1]
+        chances = follow[before].copy()
+        chances[before : before + 1] = 0.0  # it ends; none for the start token
+        read[start:end] = rng.choice(len(chances), p=chances / chances.sum())
+        off[start + 1 : end] = True
+    return read, off
+
+
 def split_parameters(model: LanguageModel) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """The matrices of the layers, whose updates Muon makes orthogonal, and everything else."""
     named = list(model.named_parameters())
@@ -180,15 +220,15 @@ def losses_of(model: LanguageModel, batch: Batch) -> tuple[Tensor, Tensor]:
     """Cross entropy in nats: the weighted sum to learn from, and the mean of those that go on and
     of those that are fresh [2].
     """
-    tokens, brief, clock, codes, sources, weights = batch
-    logits = model.whole_pass(tokens[:, :-1], brief, clock, codes, sources)
-    each = F.cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    read, after, brief, clock, codes, sources, weights = batch
+    logits = model.whole_pass(read, brief, clock, codes, sources)
+    each = F.cross_entropy(logits.float().flatten(0, 1), after.flatten(), reduction="none")
     weights = weights.flatten()
     fresh = (weights > 1.0).float()
-    kinds = torch.stack([1.0 - fresh, fresh])
+    kinds = torch.stack([(weights == 1.0).float(), fresh])
     means = (kinds * each.detach()).sum(1) / kinds.sum(1).clamp(min=1.0)
     leaning = F.cross_entropy(
-        model.lean(brief).float().flatten(0, 1), tokens[:, 1:].flatten(), label_smoothing=0.01
+        model.lean(brief).float().flatten(0, 1), after.flatten(), label_smoothing=0.01
     )
     return (weights * each).sum() / weights.sum() + leaning, means
 
@@ -245,13 +285,14 @@ def main(argv: list[str] | None = None) -> int:
         store = Semantics(args.features)
         briefs = load_briefs(store, args.mulan, args.corpus)
         tokens = args.tokens or preset.language.context
-        data = Sequences(store, briefs, tokens)
         model = LanguageModel(preset.language, briefs.size, args.dropout)
-        model.count(torch.from_numpy(store.tokens[name].astype(np.int64))
-                    for name in data.names["train"])  # fmt: skip
-        heard = count_evidence(store, args.corpus)
         if args.init:
             model.load_state_dict(load_language(args.init)[0].state_dict())
+        else:
+            model.count(torch.from_numpy(store.tokens[name].astype(np.int64))
+                        for name in store.names if store.split[name] == "train")  # fmt: skip
+        data = Sequences(store, briefs, tokens, model.follow.numpy())
+        heard = count_evidence(store, args.corpus)
         if heard.any():  # else a start's counts remain
             model.heard.data.copy_(torch.from_numpy(heard))
         train(model, data, run, rng, args)

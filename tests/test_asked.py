@@ -3,15 +3,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
-from engine.asked import Asked, key_ratio, pushed, wishes_of
+from engine.asked import HEARD, Asked, pushed, wishes_of
 from engine.backends import standin
 from engine.bearings import Bearings
 from engine.brief import SCALES, Wishes
 from engine.bundle import Bundle
 from engine.clock import KEYS, SIXTEENTHS
 from engine.controls import Controls, ControlSnapshot
+from engine.harmony import notes_of
 from engine.session import Array, Backend
 
 BUNDLE = standin.bundle(prompting=True)
@@ -20,7 +20,7 @@ FREE = Bearings()
 
 
 class Keyed(standin.StandIn):
-    """The stand-in, whose tokens tell of keys: token t speaks for the key t, and for no other."""
+    """The stand-in, whose tokens tell of keys: token t speaks for the key t, and against others."""
 
     def session(self, graph: str):  # type: ignore[no-untyped-def]
         session = super().session(graph)
@@ -29,7 +29,7 @@ class Keyed(standin.StandIn):
 
             def run(feeds: dict[str, Array], *out: dict[str, Array]) -> dict[str, Array]:
                 said = plain(feeds, *out)["evidence"]
-                said[..., SIXTEENTHS:] = np.eye(KEYS)[feeds["tokens"] % KEYS]
+                said[..., SIXTEENTHS:] = 4.0 * np.eye(KEYS)[feeds["tokens"] % KEYS] - 1.0
                 return {"evidence": said}
 
             session.run = run  # type: ignore[method-assign]
@@ -123,21 +123,38 @@ def test_only_a_change_of_what_is_asked_asks_the_networks() -> None:
 # ---- keys -----------------------------------------------------------------------------------
 
 
-def test_an_asked_key_favours_the_tokens_that_speak_for_it() -> None:
+def test_an_asked_key_holds_back_what_does_not_fit_and_favours_nothing() -> None:
     asked = asked_of(Keyed(BUNDLE), pull=0.0, key_pull=2.0)
-    asked.hear(controls(tonic=2, scale="minor", guidance=1), FREE, 0)
-    assert int(asked.lean.argmax()) == 2 * len(SCALES) + 1
-    assert asked.lean.max() == pytest.approx(2.0)
-    asked.hear(controls(bpm=90, guidance=1), FREE, 0)
-    assert not asked.lean.any()
-    without = asked_of(Keyed(BUNDLE), pull=0.0)
-    without.hear(controls(tonic=2, scale="minor"), FREE, 0)
-    assert not without.lean.any()
+    assert not asked.fence.any()
+    asked.hear(controls(tonic=2, scale="minor"), FREE, 0)
+    fitting = (2 * len(SCALES) + 1, 5 * len(SCALES), 7 * len(SCALES) + 2, 0 + 3)  # the notes of F
+    assert notes_of(2, "minor") == notes_of(0, "mixolydian") == 5
+    most = min(BUNDLE.manifest.prompting.vocabulary, KEYS)  # type: ignore[union-attr]
+    expected = [0.0 if token in fitting else asked.fence.min() for token in range(most)]
+    np.testing.assert_allclose(asked.fence[:most], expected, atol=1e-6)
+    assert asked.fence.min() < -0.5 and not asked.lean.any()
+    np.testing.assert_allclose(asked.leaning(0, 1)[0], asked.fence)
 
 
-def test_a_tonic_or_a_scale_alone_is_the_mean_of_their_keys() -> None:
-    keys = np.random.default_rng(0).standard_normal((5, KEYS)).astype(np.float32)
-    table = np.exp(keys).reshape(5, 12, 4)
-    np.testing.assert_allclose(key_ratio(keys, 3, 1), keys[:, 13], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(np.exp(key_ratio(keys, 3, None)), table[:, 3].mean(1), rtol=1e-5)
-    np.testing.assert_allclose(np.exp(key_ratio(keys, None, 2)), table[:, :, 2].mean(1), rtol=1e-5)
+def test_a_fence_neither_fades_nor_follows_the_guidance_and_stands_around_what_is_heard() -> None:
+    asked = asked_of(Keyed(BUNDLE), pull=0.0, key_pull=2.0)
+    asked.hear(controls(tonic=2, scale="minor"), FREE, 0)
+    whole = asked.fence
+    asked.hear(controls(guidance=1), replace(FREE, key=(2, 1)), 0)
+    fence = asked.fence
+    np.testing.assert_allclose(fence, HEARD * whole)
+    asked.hear(controls(guidance=3, density=0.5), replace(FREE, key=(2, 1)), 10)
+    np.testing.assert_allclose(asked.leaning(10, 3)[-1] - asked.lean, fence, atol=1e-6)
+    np.testing.assert_allclose(asked.leaning(10**6, 3)[0] - asked.lean, fence, atol=1e-6)
+    asked.hear(controls(tonic=3), replace(FREE, key=(2, 1)), 20)  # what is asked goes before
+    assert not np.array_equal(asked.fence, fence)
+    asked.hear(controls(), FREE, 30)
+    assert not asked.fence.any()
+
+
+def test_a_key_pulls_only_where_there_is_no_fence() -> None:
+    fenced, pulled = asked_of(Keyed(BUNDLE), key_pull=2.0), asked_of(Keyed(BUNDLE))
+    for asked in (fenced, pulled):
+        asked.hear(controls(tonic=2, scale="minor"), FREE, 0)
+    assert not fenced.lean.any() and fenced.brief.any()
+    assert pulled.lean.any() and not pulled.fence.any()

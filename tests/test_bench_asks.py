@@ -9,10 +9,11 @@ import pytest
 
 from bench.asks import GOALS, KEYS, TEMPI_BPM, Ask, asks
 from bench.music import same_tempo
-from bench.scene import Scene, notes_of
+from bench.scene import Scene
 from engine.backends import standin
 from engine.brief import FAMILIES, TONICS
 from engine.controls import Controls
+from engine.harmony import notes_of
 
 SCENE = Scene("jazz", dict.fromkeys(FAMILIES, False), False, 100.0, 0)
 

@@ -7,16 +7,8 @@ import torch
 from known_songs import RATE_HZ, known_song, known_truth
 
 from bench.ear import Ear, Judge
-from bench.scene import NO_NOTES, composed, heard, notes_of
+from bench.scene import NO_NOTES, composed, heard
 from model.corpus.labels import frame_labels
-
-
-@pytest.mark.parametrize(
-    ("tonic", "scale"), [(0, "major"), (9, "minor"), (2, "dorian"), (7, "mixolydian")]
-)
-def test_the_white_keys_are_the_notes_of_four_scales(tonic: int, scale: str) -> None:
-    assert notes_of(tonic, scale) == 0
-    assert notes_of((tonic + 3) % 12, scale) == 3
 
 
 def test_a_stretch_is_what_was_composed_there() -> None:

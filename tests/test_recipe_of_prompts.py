@@ -116,14 +116,20 @@ def test_language_trains_and_resumes(runs: Path, tmp_path: Path) -> None:
     assert preset.name == "tiny" and model.brief == brief_size(TINY.joint)
 
 
+def sequences(store: tokenise.Semantics, briefs: Briefs) -> train_language.Sequences:
+    """Of 24 tokens, straying anywhere."""
+    follow = np.full((store.vocabulary + 1, store.vocabulary), -np.log(store.vocabulary))
+    return train_language.Sequences(store, briefs, 24, follow.astype(np.float32))
+
+
 def test_a_sequence_that_changes_song_says_where(runs: Path) -> None:
     store = tokenise.Semantics(runs / "store")
     briefs = load_briefs(store, runs / "mulan", runs / "corpus")
-    data = train_language.Sequences(store, briefs, 24)
+    data = sequences(store, briefs)
     rng, cuts, weighed = np.random.default_rng(0), [], 0
     for _ in range(40):
-        tokens, brief, clock, codes, sources, weights = data.sequence("train", rng)
-        assert tokens.shape == (25,) and brief.shape == (24, briefs.size)
+        tokens, after, brief, clock, codes, sources, weights = data.sequence("valid", rng)
+        assert torch.equal(tokens[1:], after[:-1]) and brief.shape == (24, briefs.size)
         assert clock.shape == (24, CLOCK_SIZE) and codes.shape == (3, 12)
         assert bool((sources.sum(1) == 1).all())
         owner = sources.int().argmax(1)
@@ -138,10 +144,35 @@ def test_a_sequence_that_changes_song_says_where(runs: Path) -> None:
     assert set(cuts) == {0, 1, 2} and 4 < weighed < 24
 
 
+def test_runs_that_stray_last_as_long_and_are_not_learned() -> None:
+    tokens = np.array([4, 0, 0, 0, 1, 1, 2, 3, 3, 3])  # of four, and the start token
+    follow = np.full((5, 4), 0.25)
+    read, off = train_language.strayed(tokens, follow, 1.0, np.random.default_rng(0))
+    assert np.flatnonzero(off).tolist() == [2, 3, 5, 8, 9]
+    assert read[0] == 4 and (read[1:] < 4).all()
+    for start, end in ((1, 4), (4, 6), (6, 7), (7, 10)):
+        assert len(set(read[start:end])) == 1 and read[start] != tokens[start - 1]
+    same, none = train_language.strayed(tokens, follow, 0.0, np.random.default_rng(0))
+    assert np.array_equal(same, tokens) and not none.any()
+
+
+def test_only_what_is_trained_on_strays(runs: Path) -> None:
+    store = tokenise.Semantics(runs / "store")
+    data = sequences(store, load_briefs(store, runs / "mulan", runs / "corpus"))
+    rng, strays = np.random.default_rng(0), {"train": 0, "valid": 0}
+    for split in strays:
+        for _ in range(20):
+            read, after, *_, weights = data.sequence(split, rng)
+            unlike = read[1:] != after[:-1]
+            strays[split] += bool(unlike.any())
+            assert bool((weights[~unlike.any().expand(24)] >= 1).all())
+    assert 4 < strays["train"] < 16 and strays["valid"] == 0
+
+
 def test_a_cut_may_go_on_with_the_same_song_in_another_key(runs: Path) -> None:
     store = tokenise.Semantics(runs / "store")
     briefs = load_briefs(store, runs / "mulan", runs / "corpus")
-    data = train_language.Sequences(store, briefs, 24)
+    data = sequences(store, briefs)
     rng = np.random.default_rng(0)
     before = data.piece("train", 10, rng)
     after = [data._other("train", before, 15, rng) for _ in range(30)]
