@@ -25,6 +25,7 @@ from bench.latency import Subject, positive_seconds
 from bench.report import plain, to_json
 from engine.backends import BACKENDS, open_backend
 from engine.bundle import default_bundle_path
+from engine.choices import precision_of
 from engine.cli import Parser
 from engine.commands.stream import SWITCH_S
 from engine.controls import Controls
@@ -81,7 +82,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     options.workers = options.workers or workers(options.threads)
     subject = Subject.of(options)
     backend = open_backend(subject.backend, subject.bundle, threads=subject.threads)
-    if options.batch > 1 and backend.name.endswith("-int8"):
+    if options.batch > 1 and precision_of(backend.name) == "int8":
         raise UsageError(
             f"--batch is {options.batch}, on {backend.name} every stream takes passes of its own: "
             "--backend ort"
@@ -127,8 +128,7 @@ def _tries(
     def kept(streams: int) -> bool:
         bar.set_description(f"{streams} streams")
         rows = streams if options.batch > 1 else 1
-        frames = subject.bundle.manifest.chunk_frames[0]
-        slots = shared_slots(subject.bundle, backend, frames, rows)
+        slots = shared_slots(subject.bundle, backend, rows)
         tries[streams] = play_crowd(
             lambda: Generator(subject.bundle, backend, slots=slots), controls.snapshot(), steps,
             streams=streams, threads=options.workers, seconds=options.seconds,

@@ -30,6 +30,7 @@ from bench.witness import STAGES, Shapes, Tick, Witness, watched_tick
 from engine.backends import on_processor
 from engine.backends.ort import file_of
 from engine.bundle import default_bundle_path
+from engine.choices import precision_of
 from engine.cli import Parser
 from engine.controls import Controls
 from engine.errors import UsageError
@@ -68,7 +69,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     subject = Subject.of(options)
     witness = Witness(on_processor(subject.bundle, threads=subject.threads))
     ticks = _ticks(subject, witness, options.seconds)
-    counts = _counts(subject, ticks, int8=witness.name == "ort-int8")
+    counts = _counts(subject, ticks, int8=precision_of(witness.name) == "int8")
     largest = max(done.bytes for done in counts.values())
     ceilings = {
         "product_per_s": product_per_s(subject.threads),

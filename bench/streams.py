@@ -44,7 +44,7 @@ class Streams:
 
     def __init__(self, bundle: Bundle, backend: Backend, asked: Sequence[Asked]) -> None:
         manifest, steerer = bundle.manifest, Steerer(bundle, backend)
-        slots = shared_slots(bundle, backend, manifest.chunk_frames[0], len(asked))
+        slots = shared_slots(bundle, backend, len(asked))
         self._generators = [
             Generator(bundle, backend, seed=one.seed, slots=slots) for one in asked
         ]  # fmt: skip

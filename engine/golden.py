@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from engine.bundle import Bundle
+from engine.choices import precision_of
 from engine.controls import Controls
 from engine.errors import BundleError
 from engine.generator import Generator
 from engine.session import Backend, Floats
 from engine.spec import GoldenSpec
 
-ROOM = {"half": 20.0, "int8": 200.0}
+ROOM = {"single": 1.0, "half": 20.0, "int8": 200.0}
 """By how many times more than the bundle allows a backend of that precision may differ.
 
 A sum in another order rounds what enters an int8 product to the next byte."""
@@ -31,7 +32,7 @@ def golden_latents(bundle: Bundle, backend: Backend, golden: GoldenSpec) -> Floa
 
 def allowed(golden: GoldenSpec, backend: Backend) -> float:
     """By how much the latents of a backend may differ."""
-    return golden.tolerance * ROOM.get(backend.name.rpartition("-")[2], 1.0)
+    return golden.tolerance * ROOM[precision_of(backend.name)]
 
 
 def golden_error(bundle: Bundle, backend: Backend) -> float | None:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from engine.bundle import Bundle
+from engine.choices import precision_of
 from engine.errors import RoomError, UsageError
 from engine.session import Array, Backend, Session
 from engine.spec import PromptingSpec
@@ -252,11 +253,12 @@ def nothing_asked(
     }
 
 
-def shared_slots(bundle: Bundle, backend: Backend, frames: int, rows: int) -> Slots | None:
+def shared_slots(bundle: Bundle, backend: Backend, rows: int) -> Slots | None:
     """Slots for so many streams; None where each takes passes of its own.
 
     That is so for one row, without rings, and where int8 products round all rows by one range.
     """
-    if rows < 2 or bundle.manifest.context.kind != "cached" or backend.name.endswith("-int8"):
-        return None
-    return Slots(bundle, backend, frames, rows)
+    alone = precision_of(backend.name) == "int8" or bundle.manifest.context.kind != "cached"
+    return (
+        None if alone or rows < 2 else Slots(bundle, backend, bundle.manifest.chunk_frames[0], rows)
+    )

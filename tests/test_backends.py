@@ -6,7 +6,7 @@ import pytest
 from engine import backends
 from engine.backends import choose, described, gpu, open_backend
 from engine.bundle import Bundle
-from engine.choices import BACKENDS, GPU_BACKENDS
+from engine.choices import BACKENDS, GPU_BACKENDS, precision_of
 from engine.errors import UsageError
 from tests.tiny_graphs import tiny_bundle
 
@@ -79,3 +79,12 @@ def test_a_backend_that_cannot_load_says_what_to_install(
     with pytest.raises(UsageError, match=says) as caught:
         open_backend(name, tiny_bundle(tmp_path / "tiny"), say=lambda line: None)
     assert "\n" not in str(caught.value)
+
+
+def test_a_backend_is_named_for_its_precision() -> None:
+    found = {name: precision_of(name) for name in BACKENDS}
+    assert {name for name, kind in found.items() if kind == "int8"} == {"ort-int8"}
+    assert {name for name, kind in found.items() if kind == "half"} == {
+        "tensorrt-half", "torch-half"
+    }  # fmt: skip
+    assert found["ort"] == found["standin"] == "single"

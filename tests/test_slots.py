@@ -111,13 +111,13 @@ def test_a_broken_stream_breaks_nobody_else() -> None:
 
 
 def test_nothing_is_shared_where_there_is_nothing_to_share() -> None:
-    assert shared_slots(BUNDLE, BACKEND, 16, 1) is None
+    assert shared_slots(BUNDLE, BACKEND, 1) is None
     window = standin.bundle(kind="window")
-    assert shared_slots(window, standin.StandIn(window), 16, 4) is None
-    assert shared_slots(BUNDLE, BACKEND, 16, 4).rows == 4
+    assert shared_slots(window, standin.StandIn(window), 4) is None
+    assert shared_slots(BUNDLE, BACKEND, 4).rows == 4
     coarse = standin.StandIn(BUNDLE)
     coarse.name = "standin-int8"  # rows would touch each other
-    assert shared_slots(BUNDLE, coarse, 16, 4) is None
+    assert shared_slots(BUNDLE, coarse, 4) is None
     assert alone(stream(0).ticking(asked())).index == 0
 
 

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 
 from engine.bundle import Bundle
-from engine.choices import BACKENDS
+from engine.choices import BACKENDS, precision_of
 from engine.errors import PerpetuoError, UsageError
 from engine.manifest import Manifest
 from engine.session import Backend, Session
@@ -107,7 +107,7 @@ def _on_gpu(name: str, bundle: Bundle, threads: int, say: Say) -> Backend:
     """A backend that has to prove itself first."""
     from engine.backends.trial import refuse_wrong
 
-    kind, half = name.removesuffix("-half"), name.endswith("-half")
+    kind, half = name.removesuffix("-half"), precision_of(name) == "half"
     backend: Backend
     if kind == "ort-cuda":
         from engine.backends.ort_device import open_cuda

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.bundle import Bundle
+from engine.choices import precision_of
 from engine.decoder import StreamDecoder
 from engine.errors import UsageError
 from engine.golden import allowed, golden_latents
@@ -17,7 +18,7 @@ ANY = GoldenSpec("", seed=7, steps=4, chunks=1, tolerance=float("inf"))
 
 def refuse_wrong(bundle: Bundle, backend: Backend) -> None:
     """UsageError where the first chunks are not finite, or differ by more than is allowed."""
-    half = backend.name.endswith("-half")
+    half = precision_of(backend.name) == "half"
     golden = bundle.manifest.golden or ANY
     made = golden_latents(bundle, backend, golden)
     audio = StreamDecoder(bundle, backend, made.shape[0]).decode(made)

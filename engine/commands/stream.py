@@ -90,7 +90,7 @@ def _slots(given: Namespace, bundle: Bundle, backend: Backend) -> Slots | None:
     """Rows that the house and its sessions share, and some for streams that take over."""
     places = getattr(given, "sessions", 0)
     rows = places + 1 + SPARE_ROWS if places and given.batch > 1 else 1
-    return shared_slots(bundle, backend, bundle.manifest.chunk_frames[0], rows)
+    return shared_slots(bundle, backend, rows)
 
 
 def choose_ladder(usual: LadderSpec, steps: int | None, depth: int | None) -> LadderSpec:
