@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Protocol
@@ -23,7 +22,9 @@ from engine.bundle import Bundle
 from engine.later import Later
 from engine.lockstep import Ticking
 from engine.session import Array, Backend, Floats
-from engine.slots import Descent, Run, Slots, nothing_asked
+from engine.slots import Descent, Run, Slots
+from engine.told import Place, Told, guided
+from engine.waiting import Waiting
 from engine.window import Chunk, Plan, Window
 
 
@@ -258,111 +259,6 @@ class CachedContext:
             run.filled[row, 1:, waiting.index % self.keep] = 0.0  # its place in the ring
             run.before[row, 0] = (waiting.index - 1) % self.keep
             run.ask(row, 0, [waiting.plan])
-
-
-class Place:
-    """Where a run has a stream's chunks in flight, and what it found of them.
-
-    `latents`, `angle` and `velocity` are [copies, n, …]; `ahead` stand before them.
-    """
-
-    def __init__(self, run: Run, row: int, ahead: int, copies: int) -> None:
-        self.run, self.ahead = run, ahead
-        shape, row = (copies, (run.chunks - ahead) // copies), row - run.start
-        parts = (run.latents[row, ahead:], run.angle[row, ahead:], run.velocity[row, ahead:])
-        self.latents, self.angle, self.velocity = (
-            part.reshape(*shape, *part.shape[1:]) for part in parts
-        )
-
-    def enter(self, flying: Sequence[Chunk]) -> None:
-        """Their latents, in every copy."""
-        for k, chunk in enumerate(flying):
-            self.latents[:, k] = chunk.latents
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Told:
-    """A run that was told of the chunks in flight, as long as the window stays as it was.
-
-    `guidance` is that of each of them, or none where nothing guides.
-    """
-
-    window: Window
-    changes: int
-    place: Place
-    guidance: Sequence[float]
-
-    def descent(self, passes: int) -> Descent | None:
-        """All of these passes in one run: behind a finished chunk, and where nothing guides."""
-        place = self.place
-        return place.run.descent(passes) if place.ahead and not self.guidance else None
-
-    def guided(self) -> Floats:
-        """What the run found, float32[n, frames, dim]; for one use."""
-        velocity: Floats = self.place.velocity
-        return guide(velocity, self.guidance) if self.guidance else velocity[0]
-
-
-class Waiting:
-    """At most one finished chunk, in arrays that stay where they are."""
-
-    def __init__(self, slots: Slots) -> None:
-        self.latents = np.zeros(slots.chunk, np.float32)
-        self._place = np.zeros(2, np.int64)  # how many, 0 or 1, and the index
-        self._asked = nothing_asked(slots.prompting, (1,), slots.chunk[0])
-
-    @property
-    def arrays(self) -> dict[str, Array]:
-        """All of them, by name."""
-        plain: dict[str, Array] = {"waiting": self._place, "waiting.latents": self.latents}
-        return plain | {f"waiting.{name}": array for name, array in self._asked.items()}
-
-    @property
-    def count(self) -> int:
-        """0 or 1."""
-        return int(self._place[0])
-
-    @property
-    def index(self) -> int:
-        """Of the chunk."""
-        return int(self._place[1])
-
-    @property
-    def plan(self) -> Plan | None:
-        """What it was asked to be; None where nothing can be asked."""
-        return Plan(self._asked["tokens"][0], self._asked["brief"][0]) if self._asked else None
-
-    def begin(self, index: int) -> None:
-        """A chunk begins to wait."""
-        self._place[:] = 1, index
-
-    def note(self, latents: Floats, plans: Sequence[Plan]) -> None:
-        """Its latents float32[frames, dim]; the one plan is its own."""
-        self.latents[...] = latents
-        for name, array in self._asked.items():
-            array[0] = getattr(plans[0], name)
-
-    def clear(self) -> None:
-        """None waits."""
-        self._place[0] = 0
-
-
-def guided(plans: Sequence[Plan]) -> bool:
-    """Does any of these lead away from what is not asked?"""
-    return [plan.guidance for plan in plans].count(1.0) < len(plans)
-
-
-def guide(velocity: Floats, guidance: Sequence[float]) -> Floats:
-    """v_absent + g·(v_asked − v_absent) of each chunk, written over v_asked.
-
-    velocity float32[2, n, frames, dim]: asked, absent -> float32[n, frames, dim].
-    """
-    asked: Floats = velocity[0]
-    absent: Floats = velocity[1]
-    asked -= absent
-    asked *= np.array(guidance, np.float32)[:, None, None]
-    asked += absent
-    return asked
 
 
 def open_context(

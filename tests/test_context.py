@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from engine.angles import schedule
 from engine.backends import standin
 from engine.backends.sine import key, look_back, place_of, velocity_of
-from engine.context import CachedContext, Context, WindowContext, guide, open_context
+from engine.context import CachedContext, Context, WindowContext, open_context
 from engine.lockstep import alone, together
 from engine.slots import Run, Slots
+from engine.told import guide
 from engine.window import Plan, Window, noise
 
 FRAMES, DIM, CHUNKS, ANGLE = 16, 8, 6, 0.02
