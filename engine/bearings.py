@@ -49,6 +49,11 @@ class Bearings:
             clock = self.clock.paced(bpm, next_index)
         return replace(self, clock=clock)
 
+    def keyed(self, tonic: float | None, scale: float | None) -> Bearings:
+        """In this key from now on, if it is told whole."""
+        key = self.key if tonic is None or scale is None else (round(tonic), round(scale))
+        return self if key == self.key else replace(self, key=key)
+
     def lost_at(self, next_index: int) -> bool:
         """Is it time to listen for a beat or a key?"""
         own = next_index - self.since

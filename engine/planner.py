@@ -118,7 +118,7 @@ class Planner:
         return evidence
 
     def _orient(self, controls: ControlSnapshot) -> None:
-        """Bring the bearings up to date: a new prompt frees them, a tempo that is asked counts."""
+        """Bring the bearings up to date: a new prompt frees them, what is asked counts."""
         now = self._index + 1
         if not self._fresh and controls.prompt is not self._prompt:
             self.bearings = Bearings(now)
@@ -126,6 +126,9 @@ class Planner:
         bpm = controls.values.get("bpm")
         if bpm is not None:
             self.bearings = self.bearings.paced(bpm, now, self._rate_hz)
+        self.bearings = self.bearings.keyed(
+            controls.values.get("tonic"), controls.values.get("scale")
+        )
         if self.bearings.lost_at(now):
             evidence = self._told(min(now - self.bearings.since, LISTEN_BACK_TOKENS))
             self.bearings = self.bearings.heard(evidence, now, self._rate_hz)
