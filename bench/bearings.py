@@ -133,7 +133,7 @@ def stretches(
             continue
         evidence = session.run({"tokens": tokens[None]})["evidence"][0]
         for end in np.linspace(count, len(tokens), each).round().astype(int).tolist():
-            heard = Bearings().heard(evidence[end - count : end], end, store.rate_hz)
+            heard = Bearings().taken(evidence[end - count : end], end, store.rate_hz)
             fact = Fact.at(truth, song, end / store.rate_hz)
             found.append(Stretch(heard.clock, heard.key, end, fact))
     if not found:

@@ -2,7 +2,7 @@
 
 From a take its tempo, its place in the bar, its key and its sound are heard, and kept until
 another is asked for. Music that began from nothing is listened to after four seconds, and then
-keeps its own tempo and key. A prompt that changes while the music plays sets everything free. Pure.
+keeps its own tempo. A prompt that changes while the music plays sets everything free. Pure.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from engine.clock import KEYS, SIXTEENTHS, Clock, hear_beat, hear_key
 from engine.session import Floats
 
 LISTEN_TOKENS = 96
-"""So often a stream without a clock or a key is listened to."""
+"""So often a stream without a clock is listened to."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,17 +27,13 @@ class Bearings:
     sound: Floats | None = None  # float32[E]: a take's place in the joint space
 
     def heard(self, evidence: Floats, next_index: int, rate_hz: float) -> Bearings:
-        """With what is missing of beat and key, if the tokens before `next_index` tell it.
+        """With the beat of the tokens before `next_index`, evidence float32[n, 64], if it tells."""
+        first = next_index - evidence.shape[0]
+        return replace(self, clock=hear_beat(evidence[:, :SIXTEENTHS], first, rate_hz))
 
-        `evidence` float32[n, 64] is theirs.
-        """
-        clock, key = self.clock, self.key
-        if clock is None:
-            first = next_index - evidence.shape[0]
-            clock = hear_beat(evidence[:, :SIXTEENTHS], first, rate_hz)
-        if key is None:
-            key = hear_key(evidence[:, -KEYS:])
-        return replace(self, clock=clock, key=key)
+    def taken(self, evidence: Floats, next_index: int, rate_hz: float) -> Bearings:
+        """With the beat and the key of a take whose tokens say this, if they tell one."""
+        return replace(self.heard(evidence, next_index, rate_hz), key=hear_key(evidence[:, -KEYS:]))
 
     def paced(self, bpm: float, next_index: int, rate_hz: float) -> Bearings:
         """At this tempo from the next token on; a bar begins there if there was no clock."""
@@ -54,11 +50,10 @@ class Bearings:
         key = self.key if tonic is None or scale is None else (round(tonic), round(scale))
         return self if key == self.key else replace(self, key=key)
 
-    def lost_at(self, next_index: int) -> bool:
-        """Is it time to listen for a beat or a key?"""
+    def silent_at(self, next_index: int) -> bool:
+        """Is it time to listen for a beat?"""
         own = next_index - self.since
-        missing = self.clock is None or self.key is None
-        return missing and own > 0 and own % LISTEN_TOKENS == 0
+        return self.clock is None and own > 0 and own % LISTEN_TOKENS == 0
 
     def filled(self, wishes: Wishes) -> Wishes:
         """The wishes, and what is held on to where they are free."""

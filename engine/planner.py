@@ -108,7 +108,7 @@ class Planner:
         if not self._past:
             return bearings
         evidence = self._told(len(self._past))
-        return bearings.heard(evidence, self._index + 1, self._rate_hz)
+        return bearings.taken(evidence, self._index + 1, self._rate_hz)
 
     def _told(self, count: int) -> Floats:
         """What the last tokens, not more than the model looks back on, say of beat and key."""
@@ -126,12 +126,11 @@ class Planner:
         bpm = controls.values.get("bpm")
         if bpm is not None:
             self.bearings = self.bearings.paced(bpm, now, self._rate_hz)
-        self.bearings = self.bearings.keyed(
-            controls.values.get("tonic"), controls.values.get("scale")
-        )
-        if self.bearings.lost_at(now):
+        elif self.bearings.silent_at(now):
             evidence = self._told(min(now - self.bearings.since, LISTEN_BACK_TOKENS))
             self.bearings = self.bearings.heard(evidence, now, self._rate_hz)
+        tonic, scale = controls.values.get("tonic"), controls.values.get("scale")
+        self.bearings = self.bearings.keyed(tonic, scale)
 
     def _clocked(self, first: int, count: int) -> Floats:
         """What the model is told of where the tokens behind these fall, float32[count, K]."""

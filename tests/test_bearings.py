@@ -19,7 +19,7 @@ def evidence(clock: Clock, first: int, count: int) -> np.ndarray:
 
 def test_what_is_heard_fills_what_is_left_free() -> None:
     said = evidence(Clock(100, 5.0, RATE_HZ), -200, 200)
-    held = Bearings(0).heard(said, 0, RATE_HZ)
+    held = Bearings(0).taken(said, 0, RATE_HZ)
     assert held.clock is not None and held.key == (2, 1)
     filled = held.filled(Wishes(density=0.5))
     assert abs(filled.bpm - 100) < 1 and (filled.tonic, filled.scale) == (2, 1)
@@ -42,18 +42,21 @@ def test_a_tempo_that_is_asked_begins_a_bar_or_goes_on_in_it() -> None:
     assert abs(apart[0]) < 1
 
 
-def test_music_of_its_own_is_listened_to_now_and_then_until_it_has_a_beat_and_a_key() -> None:
-    free, span = Bearings(10), range(10, 10 + 3 * LISTEN_TOKENS)
-    often = [10 + LISTEN_TOKENS, 10 + 2 * LISTEN_TOKENS]
-    paced = free.paced(100, 10, RATE_HZ)
-    for lost in (free, paced, replace(free, key=(2, 1))):
-        assert [n for n in span if lost.lost_at(n)] == often
-    assert not any(replace(paced, key=(2, 1)).lost_at(n) for n in span)
+def test_music_of_its_own_is_listened_to_now_and_then_until_it_has_a_beat() -> None:
+    free = Bearings(10)
+    due = [n for n in range(10, 10 + 3 * LISTEN_TOKENS) if free.silent_at(n)]
+    assert due == [10 + LISTEN_TOKENS, 10 + 2 * LISTEN_TOKENS]
+    assert not free.paced(100, 10, RATE_HZ).silent_at(10 + LISTEN_TOKENS)
 
 
-def test_what_is_held_on_to_is_not_heard_anew() -> None:
+def test_music_of_its_own_has_no_key_to_hold_on_to() -> None:
     said = evidence(Clock(100, 5.0, RATE_HZ), 0, 200)
-    held = replace(Bearings(0), key=(4, 0)).heard(said, 200, RATE_HZ)
-    assert held.key == (4, 0) and held.clock is not None
-    faster = Bearings(0).paced(170, 0, RATE_HZ).heard(said, 200, RATE_HZ)
-    assert faster.key == (2, 1) and faster.clock is not None and faster.clock.bpm == 170
+    own = Bearings(0).heard(said, 200, RATE_HZ)
+    assert own.clock is not None and own.key is None
+    assert replace(own, key=(4, 0)).heard(said, 200, RATE_HZ).key == (4, 0)
+
+
+def test_half_a_key_is_none() -> None:
+    held = replace(Bearings(0), key=(2, 1))
+    assert held.keyed(5, None) is held.keyed(None, 1) is held.keyed(2.0, 1.0) is held
+    assert held.keyed(5.0, 3.0).key == (5, 3)

@@ -101,7 +101,7 @@ def test_a_bundle_with_prompts_says_how_it_is_asked() -> None:
     assert (prompting.embedding, prompting.codes, prompting.vocabulary) == (64, 12, 32)
     assert (prompting.token_frames, prompting.language_context) == (2, 24)
     assert prompting.brief_size == nets.prompting.language.brief
-    assert (prompting.pull, prompting.push, prompting.key_pull) == (0.8, 1.5, 1.0)
+    assert (prompting.pull, prompting.push, prompting.key_pull) == (0.8, 1.5, 4.0)
     controls = {control.name: control for control in manifest.controls}
     assert controls["guidance"].default == 1.5
     assert controls["top_k"].maximum == 32

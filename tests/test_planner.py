@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from engine.backends import standin
 from engine.backends.parrot import CONTEXT, VOCABULARY
 from engine.backends.sine import PLACE_PERIOD
-from engine.bearings import LISTEN_TOKENS, Bearings
+from engine.bearings import Bearings
 from engine.brief import Wishes, brief_of
 from engine.bundle import Bundle
-from engine.clock import EVIDENCE_SIZE, SIXTEENTHS, Clock
+from engine.clock import Clock
 from engine.controls import Controls, ControlSnapshot
 from engine.errors import BundleError
 from engine.planner import Planner
@@ -229,20 +229,6 @@ def test_a_tempo_that_is_asked_is_a_clock_from_the_next_token_on() -> None:
     assert clock is not None and clock.bpm == 150 and clock.places(np.array([16]))[0] < 1
     one.next(8, asked())  # set free again, it stays
     assert one.bearings.clock == clock
-
-
-def test_music_of_its_own_is_heard_to_be_in_a_key_and_stays_there_until_a_prompt() -> None:
-    one, said = planner(), np.zeros((1, LISTEN_TOKENS, EVIDENCE_SIZE), np.float32)
-    said[..., SIXTEENTHS + 4 * 2 + 1] = 0.4  # D minor
-    one._evidence.run = lambda feeds: {"evidence": said[:, : feeds["tokens"].shape[1]]}  # type: ignore[method-assign]
-    one.next(LISTEN_TOKENS, asked())
-    assert one.bearings.key is None
-    one.next(8, asked())
-    assert one.bearings.key == (2, 1)
-    controls = Controls(ASKED.manifest.controls)
-    controls.set_prompt(prompt())
-    one.next(8, controls.snapshot())
-    assert one.bearings.key is None
 
 
 def test_a_key_that_is_asked_is_kept_when_it_is_set_free_again() -> None:
