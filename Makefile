@@ -72,7 +72,7 @@ test: $(TEST) ## set up and run every test
 	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)
 
 faults: $(TEST) $(VENV)/.apt-faults ## the faults it must survive, each with its number (docs/faults.md)
-	$(BIN)/python -m pytest -o faulthandler_timeout=1800 tests/faults $(ARGS)
+	$(BIN)/python -m pytest -o faulthandler_timeout=1800 --timeout 3600 tests/faults $(ARGS)
 
 soak: $(PLAY) ## an hour of music on busy cores: underruns, memory (ARGS="--load 2 --seconds 3600")
 	$(BIN)/python -m bench.soak $(ARGS)

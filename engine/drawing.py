@@ -5,7 +5,7 @@ Gumbel noise, and the greatest of what logits, favour and noise add up to. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -40,23 +40,24 @@ T = TypeVar("T")
 
 
 class Ahead(Generic[T]):
-    """One throw that may be made before it is wanted: `make` of seed and place, and nothing else.
+    """What may be made before it is wanted, a throw of dice above all: `make` of its arguments
+    and nothing else, which compare by their values.
 
     Not thread-safe.
     """
 
     def __init__(self, make: Callable[..., T]) -> None:
         self._make = make
-        self._place: tuple[int, ...] | None = None
+        self._place: tuple[Hashable, ...] | None = None
         self._thrown: T | None = None
 
-    def throw(self, *place: int) -> None:
+    def throw(self, *place: Hashable) -> None:
         """This one will be wanted next."""
         if place != self._place:
             self._thrown = self._make(*place)
             self._place = place
 
-    def take(self, *place: int) -> T:
+    def take(self, *place: Hashable) -> T:
         """What was thrown for this, or is now; whoever takes it may write over it."""
         self.throw(*place)
         thrown, self._thrown, self._place = self._thrown, None, None

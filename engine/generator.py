@@ -225,9 +225,11 @@ class Generator:
             self._steps = steps
 
     def _finished(self) -> Chunk | None:
-        """The chunk that this tick is to play, if it is finished."""
-        finished = (chunk for chunk in self._window.finished if chunk.index == self._trusted)
-        return next(finished, None)
+        """The chunk that this tick is to play, if it is finished; it is among the newest."""
+        for chunk in reversed(self._window.chunks):
+            if chunk.index == self._trusted:
+                return chunk if not chunk.rung else None
+        return None
 
     def _admit(self, controls: ControlSnapshot) -> None:
         """Noise enters: one chunk if the ladder has room, or all that fill a window at once."""
@@ -265,7 +267,6 @@ class Generator:
     def _descend(self) -> Ticking[int]:
         """T/J passes."""
         passes = self._steps // self.ladder.depth
-        self._rungs = self._window.rungs()
         yield from self._context.descend(self._window, self._table, passes)
         self._rungs = self._window.rungs()
         return passes

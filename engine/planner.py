@@ -15,7 +15,7 @@ import numpy as np
 from engine.asked import Asked
 from engine.bearings import Bearings
 from engine.bundle import Bundle
-from engine.clock import CLOCK_SIZE, clock_rows
+from engine.clock import CLOCK_SIZE, Clock, clock_rows
 from engine.controls import ControlSnapshot
 from engine.drawing import Ahead, Dice, token_noise
 from engine.session import Backend, Floats
@@ -47,6 +47,7 @@ class Planner:
         self._noise = Ahead(
             lambda seed, first, count: token_noise(seed, first, count, prompting.vocabulary, dice)
         )
+        self._clocked = Ahead(clocked)
         self._seed_now = seed
         # More than the model sees, so that tokens of chunks given up leave enough behind.
         self._past: deque[int] = deque(maxlen=2 * prompting.language_context)
@@ -90,9 +91,11 @@ class Planner:
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def rest(self, count: int) -> None:
-        """There is time before the next `count` tokens are wanted: throw their dice."""
+        """There is time before the next `count` tokens are wanted: throw their dice, wind the clock."""
         self.writer.rest()
-        self._noise.throw(self._seed_now, self._index + 1, min(count, RUN_TOKENS))
+        run = min(count, RUN_TOKENS)
+        self._noise.throw(self._seed_now, self._index + 1, run)
+        self._clocked.throw(self.bearings.clock, self._index, run)
 
     def past(self, before: int) -> Tokens:
         """The last tokens whose index is less than `before`, as many as the model looks back on."""
@@ -132,13 +135,6 @@ class Planner:
         tonic, scale = controls.values.get("tonic"), controls.values.get("scale")
         self.bearings = self.bearings.keyed(tonic, scale)
 
-    def _clocked(self, first: int, count: int) -> Floats:
-        """What the model is told of where the tokens behind these fall, float32[count, K]."""
-        clock = self.bearings.clock
-        if clock is None:
-            return np.zeros((count, CLOCK_SIZE), np.float32)
-        return clock_rows(clock.places(np.arange(first + 1, first + count + 1)))
-
     # ---- tokens behind tokens ---------------------------------------------------------------
 
     def _write(self, count: int, controls: ControlSnapshot) -> Tokens:
@@ -147,7 +143,7 @@ class Planner:
         noise = self._noise.take(self._seed_now, self._index + 1, count)
         noise *= np.float32(controls.value("focus", 1.0))
         tokens = self.writer.write(
-            self._last, self._index, self._clocked(self._index, count),
+            self._last, self._index, self._clocked.take(self.bearings.clock, self._index, count),
             self.asked.leaning(self._index + 1, count), noise,
             round(controls.value("top_k", self.prompting.vocabulary)),
         )  # fmt: skip
@@ -160,5 +156,12 @@ class Planner:
         """All tokens of the past but the last, which the first step feeds."""
         tokens = np.array(self._past, np.int64)[-self.prompting.language_context : -1]
         first = self._index - tokens.shape[0]
-        self.writer.read(tokens, first, self._clocked(first, tokens.shape[0]))
+        self.writer.read(tokens, first, clocked(self.bearings.clock, first, tokens.shape[0]))
         self._unread = False
+
+
+def clocked(clock: Clock | None, first: int, count: int) -> Floats:
+    """What the model is told of where the tokens behind these fall, float32[count, K]."""
+    if clock is None:
+        return np.zeros((count, CLOCK_SIZE), np.float32)
+    return clock_rows(clock.places(np.arange(first + 1, first + count + 1)))

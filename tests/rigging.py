@@ -35,13 +35,16 @@ class Remote:
     def hear(self, path: str, *arguments: Any) -> list[Any]:
         """The arguments of the first message of this path that begins with these arguments.
 
-        Messages that came before it wait to be heard.
+        Messages that came before it wait to be heard. Meters never cease, so that silence alone
+        would not tell that it does not come.
         """
+        deadline_s = time.monotonic() + 20
         for place, message in enumerate(self._messages()):
             wanted = list(arguments) == message.params[: len(arguments)]
             if message.address == f"/perpetuo{path}" and wanted:
                 del self._unheard[place]
                 return message.params
+            assert time.monotonic() < deadline_s, f"{path} {arguments} was not told within 20 s"
         raise AssertionError("there are always more messages")
 
     def _messages(self) -> Iterator[OscMessage]:

@@ -10,9 +10,21 @@ from pathlib import Path
 import pytest
 from certifying import certified, needs_openssl, trusting
 from serving import get, listening, metrics, packets, playing_tape
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection
 
 from engine.sinks import door
-from engine.sinks.door import REFUSAL, ROOM, TURN, Door, Porter, open_doors
+from engine.sinks.config import ServeConfig
+from engine.sinks.door import (
+    REFUSAL,
+    ROOM,
+    TURN,
+    Door,
+    Porter,
+    let_in,
+    open_doors,
+    serve_at_doors,
+)
 from engine.wire.limits import TokenBucket
 
 ASKED = (
@@ -154,6 +166,26 @@ async def test_a_host_of_two_addresses_has_two_doors() -> None:
         one.close()
     assert socket.AF_INET in found
     assert len(found) == len(doors)
+
+
+async def test_nobody_comes_in_before_all_is_ready() -> None:
+    made, _ = porter(1)
+    config = ServeConfig(port=0)
+    servers = await serve_at_doors(_say_nothing, config, made)
+    address = next(iter(servers[0].sockets)).getsockname()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address)
+    await let_in(servers, config)
+    async with connect(f"ws://127.0.0.1:{address[1]}"):
+        pass
+    made.close()
+    for server in servers:
+        server.close()
+        await server.wait_closed()
+
+
+async def _say_nothing(connection: ServerConnection) -> None:
+    await connection.wait_closed()
 
 
 @needs_openssl

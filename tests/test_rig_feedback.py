@@ -21,3 +21,18 @@ def test_each_change_is_told_once_as_fader_and_as_value(asked_bundle: Bundle) ->
     ]
     feedback.forget()
     assert len(feedback.changes(controls.snapshot())) == len(first)
+
+
+def test_the_last_place_is_told_to_who_is_new(asked_bundle: Bundle) -> None:
+    controls = Controls(asked_bundle.manifest.controls)
+    feedback = Feedback(controls.specs)
+    for path, *arguments in (("/scene", "calm"), ("/beat", 2, 1), ("/state", "home")):
+        feedback.told(path, *arguments)
+    assert ("/state", "home") not in feedback.changes(controls.snapshot())
+    feedback.forget()
+    told = feedback.changes(controls.snapshot())
+    assert ("/state", "home") in told and ("/scene", "calm") not in told
+    assert feedback.changes(controls.snapshot()) == []
+    feedback.forget()
+    feedback.told("/scene", "wild")  # who is new has heard it, too
+    assert ("/scene", "wild") not in feedback.changes(controls.snapshot())

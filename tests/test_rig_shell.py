@@ -99,6 +99,14 @@ def test_scenes_and_cues_by_osc(stage: Stage) -> None:
     assert stage.said == ["no scene 'none'; there are: calm, wild"]
 
 
+def test_who_comes_later_is_told_where_the_music_is(stage: Stage) -> None:
+    stage.remote.say("/scene/calm")
+    until(lambda: stage.value("bpm") == 60)
+    stage.remote.say("/subscribe", stage.remote.port)
+    assert stage.remote.hear("/scene") == ["calm"]
+    assert stage.remote.hear("/value/bpm") == [60]
+
+
 def test_a_bundle_is_done_at_its_time_and_one_an_hour_ahead_refused(stage: Stage) -> None:
     stage.remote.say("/subscribe", stage.remote.port)
     density = OscMessageBuilder("/perpetuo/control/density")
@@ -177,6 +185,7 @@ def test_a_scene_that_was_just_stored_has_a_program(stage: Stage) -> None:
 
 def test_recordings_are_begun_and_ended_by_osc(stage: Stage, tmp_path: Path) -> None:
     stage.remote.say("/subscribe", stage.remote.port)
+    assert stage.remote.hear("/record") == [0]  # how it stands
     stage.remote.say("/record", 1)
     assert stage.remote.hear("/record") == [1]
     stage.recorder.take(np.full((6000, 1), 0.25, np.float32))

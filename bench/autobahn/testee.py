@@ -25,7 +25,7 @@ from engine.generator import Generator
 from engine.runner import Runner
 from engine.sinks.broadcast import Programme
 from engine.sinks.config import ServeConfig
-from engine.sinks.door import Porter, connection_options, serve_at_doors
+from engine.sinks.door import Porter, connection_options, let_in, serve_at_doors
 from engine.sinks.feed import BlockLog
 from engine.sinks.websocket import FEED_PATH, FeedServer
 from engine.wire.native import SUBPROTOCOL
@@ -64,6 +64,7 @@ async def _echo() -> None:
     porter = Porter(PLACES, lambda: False, lambda _: None)
     options = {**connection_options(config), "max_size": None}
     servers = await serve_at_doors(_say_back, config, porter, **options)
+    await let_in(servers, config)
     print(next(iter(servers[0].sockets)).getsockname()[1], flush=True)
     await asyncio.to_thread(sys.stdin.read)
     porter.close()

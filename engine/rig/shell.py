@@ -140,6 +140,8 @@ class Rig:
             return
         if self._osc.subscribe(sender, port):
             self._feedback.forget()
+            if self._recorder is not None:
+                self._send("/record", int(self._recorder.recording))
         else:
             self.desk.take(Tell(f"{sender}: no place for another subscriber"))
 
@@ -164,6 +166,7 @@ class Rig:
         for path, *arguments in self.desk.tales():
             self._send(str(path), *arguments)
             self.told(path, *arguments)
+            self._feedback.told(str(path), *arguments)
             if path in ("/error", "/note"):
                 self._say(str(arguments[0]))
         self._tell_trouble(now_s)

@@ -7,6 +7,7 @@ back later. That costs some microseconds, and those who are connected hear nothi
 
     porter = Porter(places=200, full=lambda: False, refused=print)
     servers = await serve_at_doors(handle, config, porter)   # NetworkError if that is impossible
+    await let_in(servers, config)
     porter.close()
 
 It works where the event loop calls `accept` itself, as asyncio's selectors do; elsewhere everybody
@@ -19,8 +20,8 @@ import asyncio
 import logging
 import socket
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 
@@ -158,16 +159,32 @@ async def serve_at_doors(
     handle: Callable[[ServerConnection], Awaitable[None]], config: ServeConfig, porter: Porter,
     **options: Any,
 ) -> list[Server]:  # fmt: skip
-    """A server at each address of the host; NetworkError says in a line why that is impossible.
+    """A server at each address of the host, its port taken; nobody comes in before `let_in`.
 
-    `options` are those of `websockets.serve`.
+    NetworkError says in a line why that is impossible. `options` are those of `websockets.serve`.
     """
     tls = tls_context(config)
-    try:
+    with _told_in_a_line(config):
         doors = await open_doors(config.host, config.port, porter)
         return [
-            await serve(handle, sock=door, backlog=BACKLOG, ssl=tls, **options) for door in doors
-        ]
+            await serve(
+                handle, sock=door, backlog=BACKLOG, ssl=tls, start_serving=False, **options
+            )
+            for door in doors
+        ]  # fmt: skip
+
+
+async def let_in(servers: Sequence[Server], config: ServeConfig) -> None:
+    """Who comes from now on is answered; NetworkError as of `serve_at_doors`."""
+    with _told_in_a_line(config):
+        for server in servers:
+            await server.start_serving()
+
+
+@contextmanager
+def _told_in_a_line(config: ServeConfig) -> Iterator[None]:
+    try:
+        yield
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise NetworkError(

@@ -25,7 +25,7 @@ from websockets.typing import Subprotocol
 
 from engine.sinks.broadcast import Broadcast, Programme
 from engine.sinks.config import ServeConfig, reachable
-from engine.sinks.door import RETRY_S, Porter, connection_options, serve_at_doors
+from engine.sinks.door import RETRY_S, Porter, connection_options, let_in, serve_at_doors
 from engine.sinks.http import (
     TEXT_TYPE,
     Answer,
@@ -89,6 +89,7 @@ class FeedServer(Broadcast):
             process_request=self._answer, subprotocols=[Subprotocol(SUBPROTOCOL)],
             select_subprotocol=_choose_subprotocol, **connection_options(self._config),
         )  # fmt: skip
+        await let_in(self._servers, self._config)  # who asks at once is told the port
         self.begin()
 
     async def close(self) -> None:
