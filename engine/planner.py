@@ -91,7 +91,7 @@ class Planner:
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def rest(self, count: int) -> None:
-        """There is time before the next `count` tokens are wanted: throw their dice, wind the clock."""
+        """There is time before the next `count` tokens: throw their dice, set the clock."""
         self.writer.rest()
         run = min(count, RUN_TOKENS)
         self._noise.throw(self._seed_now, self._index + 1, run)

@@ -107,14 +107,30 @@ class Material:
     def windows(self, split: str, count: int, chunks: int, rng: np.random.Generator) -> Windows:
         """`count` windows of `chunks` chunks."""
         p = self.preset
-        frames, unit = chunks * p.chunk_frames, p.token_frames
+        frames = chunks * p.chunk_frames
         if self.store is None or self.briefs is None:
             places = self.latents.places(split, count, frames, rng)
             whole = self.latents.cut(split, places, frames)
             return Windows(whole.reshape(count, chunks, p.chunk_frames, -1))
-        rows = [self._window(split, chunks, rng, unit) for _ in range(count)]
+        rows = [self._window(split, chunks, rng) for _ in range(count)]
         latents, tokens, brief = (torch.stack(part) for part in zip(*rows, strict=True))
         return Windows(latents, tokens, brief)
+
+    def stretch(
+        self, split: str, name: str, start: int, chunks: int, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """latents [M, C, dim], tokens [M, n], brief [M, Bf] of one song from the token `start`."""
+        assert self.store is not None and self.briefs is not None
+        p = self.preset
+        count, frames = p.chunk_frames // p.token_frames, chunks * p.chunk_frames
+        latents = self.latents.cut(split, [(name, start * p.token_frames)], frames)[0]
+        said = self.store.tokens[name][start : start + chunks * count].astype(np.int64)
+        said = np.pad(said, (0, chunks * count - len(said)), mode="edge")
+        controls = self.briefs.controls(name, start, chunks * count, rng)[count // 2 :: count]
+        _, prompt = self.briefs.prompt(name, start, rng)
+        brief = torch.cat([prompt.expand(chunks, -1), torch.from_numpy(controls)], 1)
+        split_latents = latents.reshape(chunks, p.chunk_frames, -1)
+        return split_latents, torch.from_numpy(said).reshape(chunks, count), brief
 
     def longest(self, split: str) -> int:
         """Chunks in the longest song of a split."""
@@ -123,33 +139,22 @@ class Material:
         )
 
     def _window(
-        self, split: str, chunks: int, rng: np.random.Generator, unit: int
+        self, split: str, chunks: int, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One window; every other one goes over to other songs on the way."""
         count = int(rng.integers(2, STRETCHES + 1)) if rng.random() < SPLICED else 1
         cuts = np.sort(rng.choice(chunks - 1, min(count, chunks) - 1, replace=False)) + 1
         sizes = np.diff(cuts, prepend=0, append=chunks)
-        parts = [self._stretch(split, int(size), rng, unit) for size in sizes]
+        parts = [self.stretch(split, *self._place(split, int(size), rng), int(size), rng)
+                 for size in sizes]  # fmt: skip
         latents, tokens, brief = (torch.cat(part) for part in zip(*parts, strict=True))
         return latents, tokens, brief
 
-    def _stretch(
-        self, split: str, chunks: int, rng: np.random.Generator, unit: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """latents [M, C, dim], tokens [M, n], brief [M, Bf] of one stretch of one song."""
-        assert self.store is not None and self.briefs is not None
-        p = self.preset
-        places = self.latents.places(split, 1, chunks * p.chunk_frames, rng, unit)
-        name, start = places[0][0], places[0][1] // unit
-        latents = self.latents.cut(split, places, chunks * p.chunk_frames)[0]
-        count = p.chunk_frames // unit
-        said = self.store.tokens[name][start : start + chunks * count].astype(np.int64)
-        said = np.pad(said, (0, chunks * count - len(said)), mode="edge")
-        controls = self.briefs.controls(name, start, chunks * count, rng)[count // 2 :: count]
-        _, prompt = self.briefs.prompt(name, start, rng)
-        brief = torch.cat([prompt.expand(chunks, -1), torch.from_numpy(controls)], 1)
-        split_latents = latents.reshape(chunks, p.chunk_frames, -1)
-        return split_latents, torch.from_numpy(said).reshape(chunks, count), brief
+    def _place(self, split: str, chunks: int, rng: np.random.Generator) -> tuple[str, int]:
+        """A random song, and the token that so many of its chunks begin with."""
+        unit = self.preset.token_frames
+        (place,) = self.latents.places(split, 1, chunks * self.preset.chunk_frames, rng, unit)
+        return place[0], place[1] // unit
 
 
 @torch.no_grad()

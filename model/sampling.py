@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,8 +12,27 @@ from engine.angles import schedule
 from model.velocity import States, VelocityNetwork, ring_axis
 
 
+class Sampler(Protocol):
+    """Finished chunks are looked back on, noise becomes the next one (J = 1).
+
+    chunk and noise [B, C, dim], tokens int64 [B, n], brief [B, Bf], each of one chunk.
+    """
+
+    def commit(
+        self, chunk: Tensor, tokens: Tensor | None = None, brief: Tensor | None = None
+    ) -> None:
+        """A finished chunk, to be looked back on."""
+        ...
+
+    def next_chunk(
+        self, noise: Tensor, steps: int, tokens: Tensor | None = None, brief: Tensor | None = None
+    ) -> Tensor:
+        """A finished chunk out of noise, committed (Algorithm 2; DDIM step)."""
+        ...
+
+
 class CachedSampler:
-    """Cached context in torch: commit finished chunks, turn noise into the next one (J = 1)."""
+    """Cached context: what finished chunks leave behind is computed once."""
 
     def __init__(self, network: VelocityNetwork, batch: int = 1) -> None:
         self.network = network
@@ -21,22 +41,26 @@ class CachedSampler:
         self.index = 0
 
     def velocity(
-        self, chunk: Tensor, angle: float, tokens: Tensor | None = None
-    ) -> tuple[Tensor, States]:
-        """chunk [B, C, dim] at `angle`, tokens [B, n] -> velocity [B, C, dim], what it leaves."""
+        self, chunk: Tensor, angle: float, tokens: Tensor | None = None,
+        brief: Tensor | None = None,
+    ) -> tuple[Tensor, States]:  # fmt: skip
+        """chunk [B, C, dim] at `angle` -> velocity [B, C, dim], what it leaves."""
         one = (chunk.shape[0], 1)
         before = (self.index - 1) % self.network.preset.context_chunks
         v, after = self.network.cached_pass(
             chunk[:, None], torch.full(one, angle), torch.full(one, self.index),
             self.filled[:, None], torch.ones(*one, 1), torch.full(one, before), self.states,
             None if tokens is None else tokens[:, None],
+            None if brief is None else brief[:, None],
         )  # fmt: skip
         return v[:, 0], after
 
     @torch.no_grad()
-    def commit(self, chunk: Tensor, tokens: Tensor | None = None) -> None:
-        """A finished chunk [B, C, dim] enters the cache."""
-        _, after = self.velocity(chunk, self.network.context_angle, tokens)
+    def commit(
+        self, chunk: Tensor, tokens: Tensor | None = None, brief: Tensor | None = None
+    ) -> None:
+        """A finished chunk enters the cache."""
+        _, after = self.velocity(chunk, self.network.context_angle, tokens, brief)
         slot = self.index % self.network.preset.context_chunks
         for name, value in after.items():
             axis = ring_axis(name)
@@ -45,33 +69,81 @@ class CachedSampler:
         self.index += 1
 
     @torch.no_grad()
-    def next_chunk(self, noise: Tensor, steps: int, tokens: Tensor | None = None) -> Tensor:
-        """noise [B, C, dim] -> a finished chunk, committed (Algorithm 2; DDIM step)."""
-        angles = schedule(steps)
+    def next_chunk(
+        self, noise: Tensor, steps: int, tokens: Tensor | None = None, brief: Tensor | None = None
+    ) -> Tensor:
+        """A finished chunk out of noise, committed."""
         z = noise
-        for high, low in pairwise(angles):
-            v, _ = self.velocity(z, float(high), tokens)
-            turn = torch.tensor(high - low, dtype=z.dtype)
-            z = torch.cos(turn) * z - torch.sin(turn) * v
+        for high, low in pairwise(schedule(steps)):
+            v, _ = self.velocity(z, float(high), tokens, brief)
+            z = turned(z, v, high - low)
+        self.commit(z, tokens, brief)
+        return z
+
+
+class WindowSampler:
+    """Window context: the whole window in every pass, as published."""
+
+    def __init__(self, network: VelocityNetwork) -> None:
+        self.network = network
+        self.past: list[tuple[Tensor, Tensor | None]] = []  # chunks and their tokens
+
+    @torch.no_grad()
+    def commit(
+        self, chunk: Tensor, tokens: Tensor | None = None, brief: Tensor | None = None
+    ) -> None:
+        """A finished chunk; the oldest leaves a window that is full. A window has one brief."""
+        keep = self.network.preset.context_chunks - 1
+        self.past = [*self.past, (chunk, tokens)][-keep:]
+
+    @torch.no_grad()
+    def next_chunk(
+        self, noise: Tensor, steps: int, tokens: Tensor | None = None, brief: Tensor | None = None
+    ) -> Tensor:
+        """A finished chunk out of noise, committed."""
+        size, z = noise.shape[1], noise
+        past = [chunk for chunk, _ in self.past]
+        said = [one for _, one in self.past] + [tokens]
+        known = (
+            torch.cat([one for one in said if one is not None], 1) if tokens is not None else None
+        )
+        angle = torch.full((len(noise), (len(past) + 1) * size), self.network.context_angle)
+        for high, low in pairwise(schedule(steps)):
+            angle[:, -size:] = float(high)
+            v = self.network.window_pass(torch.cat([*past, z], 1), angle, known, brief)
+            z = turned(z, v[:, -size:], high - low)
         self.commit(z, tokens)
         return z
 
 
+def turned(z: Tensor, velocity: Tensor, omega: float) -> Tensor:
+    """z at an angle less by omega: cos ω·z − sin ω·v."""
+    turn = torch.tensor(omega, dtype=z.dtype)
+    return torch.cos(turn) * z - torch.sin(turn) * velocity
+
+
 @torch.no_grad()
 def continued(
-    network: VelocityNetwork, context: Tensor, chunks: int, steps: int, tokens: Tensor | None = None
-) -> Tensor:
+    network: VelocityNetwork, context: Tensor, chunks: int, steps: int,
+    tokens: Tensor | None = None, brief: Tensor | None = None, kind: str = "cached",
+) -> Tensor:  # fmt: skip
     """context [B, frames, dim] (whole chunks) -> [B, chunks·C, dim] that go on from it.
 
-    tokens int64 [B, n] are those of the context and of what is to come.
+    tokens int64 [B, n] and brief [B, M, Bf] are those of the chunks of the context and of what is
+    to come; the network was trained for this `kind` of context.
     """
     p = network.preset
-    sampler = CachedSampler(network, context.shape[0])
+    batch, _, dim = context.shape
+    sampler: Sampler = CachedSampler(network, batch) if kind == "cached" else WindowSampler(network)
     known = context.split(p.chunk_frames, dim=1)
+    whole = len(known) + chunks
     count = p.chunk_frames // p.token_frames
-    of = [None] * (len(known) + chunks) if tokens is None else list(tokens.split(count, dim=1))
-    for chunk, said in zip(known, of, strict=False):
-        sampler.commit(chunk, said)
-    shape = (context.shape[0], p.chunk_frames, context.shape[2])
-    coming = of[len(known) : len(known) + chunks]
-    return torch.cat([sampler.next_chunk(torch.randn(shape), steps, said) for said in coming], 1)
+    of = [None] * whole if tokens is None else list(tokens.split(count, dim=1))
+    asked = [None] * whole if brief is None else list(brief.unbind(1))
+    for k, chunk in enumerate(known):
+        sampler.commit(chunk, of[k], asked[k])
+    shape = (batch, p.chunk_frames, dim)
+    return torch.cat(
+        [sampler.next_chunk(torch.randn(shape), steps, of[k], asked[k])
+         for k in range(len(known), whole)], 1,
+    )  # fmt: skip

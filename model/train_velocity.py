@@ -129,10 +129,12 @@ def validate(network: VelocityNetwork, windows: Windows, context: str) -> float:
 
 
 @torch.no_grad()
-def listen(network: VelocityNetwork, autoencoder: Autoencoder, data: Material, run: Run) -> None:
+def listen(
+    network: VelocityNetwork, autoencoder: Autoencoder, data: Material, run: Run, kind: str
+) -> None:
     """Write three continuations of held-out songs: 4 s of the song, then 10 s that go on.
 
-    With tokens, they are the song's own, as far as the song goes.
+    With tokens, they are the song's own, as far as the song goes. `kind` is the network's context.
     """
     p, vae = network.preset, autoencoder.preset
     seconds = p.chunk_frames / vae.latent_rate_hz
@@ -143,7 +145,7 @@ def listen(network: VelocityNetwork, autoencoder: Autoencoder, data: Material, r
     windows = data.windows("valid", 3, known, np.random.default_rng(3))
     context = windows.latents[:, :before].flatten(1, 2)
     tokens = None if windows.tokens is None else windows.tokens.flatten(1, 2)
-    after = continued(network, context, behind, 8, tokens)
+    after = continued(network, context, behind, 8, tokens, windows.brief, kind)
     latents = torch.cat([context, after], 1)
     audio = autoencoder.decode(latents * autoencoder.std + autoencoder.mean)
     for i, clip in enumerate(audio):
@@ -180,16 +182,15 @@ def train(
             valid = validate(average.network, held_out, args.context)
             run.log(train_loss=smooth, valid_loss=valid)
             bar.set_postfix_str(f"loss {smooth:.4f}, held-out {valid:.4f}")
-        if args.context == "cached" and run.seconds - heard > 60 * args.listen_minutes:
+        if run.seconds - heard > 60 * args.listen_minutes:
             heard = run.seconds
-            listen(average.network, autoencoder, data, run)
+            listen(average.network, autoencoder, data, run, args.context)
         if run.due():
             run.save(parts, **facts)
     run.log(train_loss=smooth, valid_loss=validate(average.network, held_out, args.context))
     run.save(parts, **facts)
     run.plot(["train_loss", "valid_loss"])
-    if args.context == "cached":
-        listen(average.network, autoencoder, data, run)
+    listen(average.network, autoencoder, data, run, args.context)
 
 
 def load_velocity(folder: Path) -> tuple[VelocityNetwork, Preset, str]:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from bench import velocities
 from engine.brief import brief_size
 from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
+from engine.errors import UsageError
 from model import (
     tokenise,
     train_autoencoder,
@@ -223,7 +225,24 @@ def test_velocity_trains_with_conditions_from_one_without(runs: Path, tmp_path: 
     taught, preset, context = train_velocity.load_velocity(tmp_path / "student")
     assert (preset.name, context, taught.preset) == ("tiny", "cached", network.preset)
     assert max(steps_logged(tmp_path / "student")) == 2
+    beside(runs, tmp_path, [tmp_path / "asked", tmp_path / "student"])
     with pytest.raises(SystemExit, match="only a velocity network of cached context"):
         train_distilled.main([*student, "--velocity", str(tmp_path / "plain")])
     with pytest.raises(SystemExit, match="belong together"):
         train_velocity.main([*plain, "--out", str(tmp_path / "no"), *asked[:2]])
+
+
+def beside(runs: Path, folder: Path, networks: list[Path]) -> None:
+    """Both networks go on behind a piece, and are compared with it."""
+    made = [*map(str, networks), "--data", str(runs / "data"), "--autoencoder", str(folder / "ae"),
+            "--features", str(runs / "store"), "--mulan", str(runs / "mulan"), "--corpus",
+            str(runs / "corpus"), "--passes", "2", "--split", "train",
+            "--out", str(folder / "beside")]  # fmt: skip
+    assert velocities.main([*made, "--songs", "1"]) == 0
+    report = json.loads((folder / "beside" / "velocities.json").read_text())
+    assert set(report["sides"]) == {velocities.PIECES, "asked", "student"}
+    assert report["sides"][velocities.PIECES]["notes"] == 1.0
+    assert all(np.isfinite(side["distance"]) for side in report["sides"].values())
+    assert [run["steps"] for run in report["runs"].values()] == [2, 2]
+    assert "Too few songs" in (folder / "beside" / "velocities.md").read_text()
+    assert velocities.main([*made, "--songs", "400"]) == UsageError.exit_code
