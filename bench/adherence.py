@@ -27,7 +27,7 @@ from bench.judge import truth_of
 from bench.markdown import Row, table
 from bench.material import stretch
 from bench.playing import Player
-from bench.rates import Stretch, Trial, summary
+from bench.rates import Stretch, Trial, median, summary
 from bench.report import plain, publish
 from bench.scene import Scene, composed, heard
 from bench.spectra import Array
@@ -59,6 +59,7 @@ def stretches(
                 composed(labels, LABEL_HZ, float(start_s), JUDGED_S, LISTEN_S),
                 _heard_at_start(audio, player.rate_hz, judge),
                 _heard_at_start(player.copy(audio), player.rate_hz, judge),
+                kinds_of(player, audio),
             )
 
 
@@ -72,11 +73,18 @@ def recordings(songs: Songs, rate_hz: int) -> dict[str, Array]:
     return found
 
 
+def kinds_of(player: Player, audio: Array) -> int:
+    """How many kinds of semantic tokens 8 s of music hold."""
+    return next(iter(player.kinds(audio)), 0)
+
+
 def _heard_at_start(audio: Array, rate_hz: int, judge: Judge) -> Scene:
     return heard(audio[: round(JUDGED_S * rate_hz)], audio, rate_hz, judge)
 
 
-def attempt(steerer: Steerer, judge: Judge, ask: Ask, seed: int, sound: Path | None) -> Trial:
+def attempt(
+    steerer: Steerer, player: Player, judge: Judge, ask: Ask, seed: int, sound: Path | None
+) -> Trial:
     """Play and hear one ask; `sound` is a folder for what was played."""
     rate_hz = steerer.rate_hz
     lead, tail = steerer.steer(ask, LEAD_S, SETTLE_S + LISTEN_S, seed)
@@ -88,6 +96,7 @@ def attempt(steerer: Steerer, judge: Judge, ask: Ask, seed: int, sound: Path | N
         ask, seed,
         heard(lead[-round(JUDGED_S * rate_hz) :], lead, rate_hz, judge),
         _heard_at_start(after, rate_hz, judge),
+        kinds_of(player, after),
     )  # fmt: skip
 
 
@@ -95,14 +104,15 @@ def page(report: dict[str, Any]) -> str:
     """The report, plain, in Markdown."""
     head = (
         "asked", "reached", "±", "goal", "", "before the change", "songs (ceiling)",
-        "copies of songs", "chance", "streams",
+        "copies of songs", "chance", "streams", "kinds of tokens",
     )  # fmt: skip
     bundle = report["bundle"]
     parts = [
         f"# Does bundle {bundle['name']} ({bundle['hash'][:12]}) do what it is asked? "
         f"Revision {report['revision']}, backend {report['backend']}",
         f"{report['seeds']} streams an ask, judged from {SETTLE_S:g} s after the change on; "
-        f"{report['stretches']} stretches of held-out songs.",
+        f"{report['stretches']} stretches of held-out songs. 8 s of these hold "
+        f"{report['song_kinds']:g} kinds of semantic tokens, as the bundle hears them (medians).",
         table(head, [_row(name, found) for name, found in report["groups"].items()]),
     ]
     for name, found in report["groups"].items():
@@ -116,7 +126,7 @@ def page(report: dict[str, Any]) -> str:
 def _row(name: str, found: dict[str, Any]) -> Row:
     goal, reached = found.get("goal"), found["reached"]
     word = "" if goal is None or reached is None else "met" if reached >= goal else "MISSED"
-    rest = (found[key] for key in ("before", "songs", "copies", "chance", "streams"))
+    rest = (found[key] for key in ("before", "songs", "copies", "chance", "streams", "kinds"))
     return (name, reached, found["error"], goal, word, *rest)
 
 
@@ -149,7 +159,7 @@ def _report(options: argparse.Namespace) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     wanted = tuple(options.only or [""])
     asked = [ask for ask in asks() if ask.group.startswith(wanted)]
-    trials, refused = trials_of(steerer, judge, asked, options)
+    trials, refused = trials_of(steerer, player, judge, asked, options)
     report = plain({
         "benchmark": "adherence",
         "revision": machine.revision(),
@@ -157,6 +167,7 @@ def _report(options: argparse.Namespace) -> int:
         "backend": backend.name,
         "seeds": options.seeds,
         "stretches": len(known),
+        "song_kinds": median([one.kinds for one in known]),
         "groups": summary(trials, known, asked),
         "refused": refused,
     })  # fmt: skip
@@ -165,7 +176,11 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def trials_of(
-    steerer: Steerer, judge: Judge, asked: Sequence[Ask], options: argparse.Namespace
+    steerer: Steerer,
+    player: Player,
+    judge: Judge,
+    asked: Sequence[Ask],
+    options: argparse.Namespace,
 ) -> tuple[list[Trial], list[str]]:
     """Every ask with every seed; and one line for each that cannot be asked."""
     trials, refused = [], []
@@ -176,7 +191,7 @@ def trials_of(
         try:
             for seed in range(options.seeds):
                 sound = options.out if options.sounds else None
-                trials.append(attempt(steerer, judge, ask, seed, sound))
+                trials.append(attempt(steerer, player, judge, ask, seed, sound))
         except ControlError as error:
             refused.append(f"{ask.name}: {error}")
     return trials, refused

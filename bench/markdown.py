@@ -50,6 +50,7 @@ def render(report: Mapping[str, Any], found: Sequence[Check], pictures: Sequence
         *_wide(report.get("wide", {})),
         *_frechet(report),
         *_continuations(report),
+        *_variety(report.get("variety", {})),
         *_drift(report["drift"]),
         "## Pictures",
         *(f"![{name}]({name})" for name in pictures),
@@ -126,6 +127,13 @@ def _continuations(report: Mapping[str, Any]) -> list[str]:
         f"Level by quarter, dB re the prompt: {quarters}; worst {levels['worst_quarter_db']:+.1f}; "
         f"{100 * levels['decayed_share']:.0f} % of the streams end more than 12 dB down.",
     ]
+
+
+def _variety(kinds: Mapping[str, float]) -> list[str]:
+    if not kinds:
+        return []
+    rows: list[Row] = list(kinds.items())
+    return ["## Variety", table(("music", "kinds of semantic tokens in 8 s, median"), rows)]
 
 
 def _drift(drift: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from bench.features import clips
 from bench.spectra import Array, mono
 from engine.angles import Table, schedule
 from engine.backends import Backend
@@ -20,9 +21,12 @@ from engine.bundle import Bundle
 from engine.controls import Controls
 from engine.decoder import StreamDecoder
 from engine.generator import Generator
+from engine.listener import Listener
 
 Progress = Callable[[float], object]
 MEASURED_HZ = 24_000
+KINDS_S = 8.0
+"""Of music whose kinds of semantic tokens are counted at once."""
 
 
 class Format:
@@ -97,6 +101,19 @@ class Player:
     def copy(self, audio: Array) -> Array:
         """Encode and decode: the autoencoder alone, of the same length."""
         return self._format.measured(self.whole_copy(self._format.played(audio)))[: len(audio)]
+
+    def kinds(self, audio: Array) -> list[int]:
+        """How many kinds of semantic tokens the bundle's listener hears in each whole 8 s.
+
+        Music that stands on one chord has two or three, whatever else is measured of it. None are
+        counted by a bundle that hears no tokens.
+        """
+        if self._bundle.manifest.prompting is None:
+            return []
+        listener = Listener(self._bundle, self._backend, self._bundle.manifest.chunk_frames[0])
+        heard = [listener.listen(self._format.played(part), len(part)).tokens
+                 for part in clips(audio, self.rate_hz, KINDS_S)]  # fmt: skip
+        return [len(set(tokens.tolist())) for tokens in heard if tokens is not None]
 
     def whole_copy(self, audio: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The same of float32[samples, channels] as the bundle plays it; ends padded meanwhile."""

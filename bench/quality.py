@@ -60,6 +60,7 @@ class Heard:
     copied_takes: list[Array]
     continued_takes: list[Array]
     stream: Array
+    kinds: dict[str, list[int]]
 
 
 def listen(player: Player, material: HeldOut, recordings: list[Excerpt], extent: Extent) -> Heard:
@@ -74,9 +75,13 @@ def listen(player: Player, material: HeldOut, recordings: list[Excerpt], extent:
         stream = player.play(None, extent.drift_s, 0, bar.update)
     copied = [player.copy(np.concatenate([song.prompt, song.truth])) for song in both]
     count = len(material.prompted)
+    music = {CONTINUATION: continued[:count], HELD_OUT: [song.truth for song in material.prompted],
+             "from nothing": [stream]}  # fmt: skip
+    kinds = {name: [kind for audio in pieces for kind in player.kinds(audio)]
+             for name, pieces in music.items()}  # fmt: skip
     return Heard(
         material, recordings, copied[:count], continued[:count], copied[count:],
-        continued[count:], stream,
+        continued[count:], stream, kinds,
     )  # fmt: skip
 
 
@@ -98,6 +103,7 @@ def measure(heard: Heard, found: Sides, chunk_samples: int, rate_hz: int) -> dic
         "kept": kept,
         "seam": listening.seam_table(prompted, continued, chunk_samples, rate_hz),
         "levels": listening.level_table(prompted, continued),
+        "variety": {name: float(np.median(kinds)) for name, kinds in heard.kinds.items() if kinds},
         "drift": drift(heard.stream, rate_hz, found.scale),
         "songs": listening.song_rows(prompted, each),
     }

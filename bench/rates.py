@@ -17,21 +17,27 @@ LEAST_STRETCHES = 5
 
 @dataclass(frozen=True)
 class Stretch:
-    """8 s of a held-out song: what it is, as it was heard, and its copy as it was heard."""
+    """8 s of a held-out song: what it is, as it was heard, and its copy as it was heard; how many
+    kinds of semantic tokens it holds.
+    """
 
     truth: Scene
     song: Scene
     copy: Scene
+    kinds: int = 0
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One stream: what was heard before the change, and from 4 s after it on."""
+    """One stream: what was heard before the change, and from 4 s after it on, and the kinds of
+    semantic tokens there.
+    """
 
     ask: Ask
     seed: int
     before: Scene
     after: Scene
+    kinds: int = 0
 
 
 def figures(
@@ -53,7 +59,13 @@ def figures(
         "songs": _mean([np.mean([test(one.song) for one in ones]) for ones, test in enough]),
         "copies": _mean([np.mean([test(one.copy) for one in ones]) for ones, test in enough]),
         "chance": _mean([np.mean([test(one.song) for one in known]) for _, test in tests]),
+        "kinds": median([trial.kinds for each, _ in pairs for trial in each]),
     }  # fmt: skip
+
+
+def median(values: Sequence[float]) -> float:
+    """NaN where there is nothing."""
+    return float(np.median(values)) if values else float("nan")
 
 
 def _mean(values: Sequence[Any]) -> float:

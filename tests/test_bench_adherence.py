@@ -63,6 +63,7 @@ def test_the_ceiling_is_that_of_the_songs(report: dict[str, Any]) -> None:
     assert tests["C major"]["songs"] is not None  # all songs are in C major
     assert tests["E major"]["songs"] is None
     assert 0.0 <= report["groups"]["style"]["chance"] <= 1.0
+    assert report["song_kinds"] >= 1 and report["groups"]["key"]["kinds"] >= 1
 
 
 def test_the_page_has_a_verdict_for_what_has_a_goal(out: Path) -> None:

@@ -41,3 +41,14 @@ def test_a_copy_has_the_length_of_its_original(bundle: Bundle, backend: standin.
     copy = Player(bundle, backend).copy(original)
     assert copy.shape == original.shape
     assert np.abs(copy).max() > 0.01
+
+
+def test_a_melody_holds_more_kinds_of_tokens_than_a_tone(bundle: Bundle) -> None:
+    hearing = standin.bundle(prompting=True)
+    player = Player(hearing, standin.StandIn(hearing))
+    seconds = np.arange(17 * 24_000) / 24_000
+    notes = 220 * 2 ** ((seconds % 8 // 2) / 3)  # four of them, two seconds each
+    tone, melody = (0.3 * np.sin(2 * np.pi * hz * seconds) for hz in (220.0, notes))
+    assert len(player.kinds(tone)) == len(player.kinds(melody)) == 2  # the last second is no window
+    assert max(player.kinds(tone)) < 4 <= min(player.kinds(melody))
+    assert Player(bundle, standin.StandIn(bundle)).kinds(melody) == []

@@ -12,7 +12,7 @@ from prepared_songs import RATE_HZ, pluck_song, write_prepared
 
 from bench import quality
 from bench.compare import changes
-from bench.markdown import table
+from bench.markdown import render, table
 
 pytest.importorskip("matplotlib")
 
@@ -57,6 +57,12 @@ def test_the_page_shows_every_picture_that_was_drawn(out: Path) -> None:
     assert drawn == {line[2:].split("]")[0] for line in page.splitlines() if line[:2] == "!["}
     assert "Too few songs to quote" in page
     assert "MISSED" in page
+
+
+def test_variety_is_told_where_a_bundle_hears_tokens(out: Path, report: dict[str, Any]) -> None:
+    assert report["variety"] == {} and "## Variety" not in (out / "report.md").read_text()
+    told = {**report, "variety": {"continuation": 9.0, "held-out": 16.0}}
+    assert "| held-out | 16 |" in render(told, [], [])
 
 
 def test_continuations_and_the_stream_can_be_heard(out: Path) -> None:

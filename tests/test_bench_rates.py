@@ -22,7 +22,7 @@ def style_ask(style: str) -> Ask:
 
 def test_rates_of_one_ask() -> None:
     ask = style_ask("jazz")
-    trials = [Trial(ask, 0, FOLK, JAZZ), Trial(ask, 1, FOLK, JAZZ), Trial(ask, 2, JAZZ, FOLK)]
+    trials = [Trial(ask, 0, FOLK, JAZZ, 3), Trial(ask, 1, FOLK, JAZZ, 9), Trial(ask, 2, JAZZ, FOLK)]
     known = [Stretch(JAZZ, JAZZ, JAZZ)] * 4 + [Stretch(JAZZ, JAZZ, FOLK), Stretch(JAZZ, FOLK, FOLK)]
     known += [Stretch(FOLK, FOLK, FOLK)] * 4
     found = figures(trials, known, [(ask, ask.tests["style"])])
@@ -33,6 +33,7 @@ def test_rates_of_one_ask() -> None:
     assert found["chance"] == pytest.approx(5 / 10)
     assert found["error"] == pytest.approx(math.sqrt(2 / 9 / 3))
     assert found["streams"] == 3
+    assert found["kinds"] == 3.0
 
 
 def test_asks_count_the_same_however_many_streams_they_have() -> None:
@@ -47,5 +48,5 @@ def test_asks_count_the_same_however_many_streams_they_have() -> None:
 def test_too_few_songs_make_no_ceiling_and_no_streams_no_rate() -> None:
     ask = style_ask("jazz")
     found = figures([], [Stretch(JAZZ, JAZZ, JAZZ)] * 4, [(ask, ask.tests["style"])])
-    assert math.isnan(found["songs"]) and math.isnan(found["reached"])
+    assert all(math.isnan(found[name]) for name in ("songs", "reached", "kinds"))
     assert (found["chance"], found["streams"]) == (1.0, 0)
