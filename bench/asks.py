@@ -115,7 +115,8 @@ def _tempi() -> Iterator[Ask]:
 def _keys() -> Iterator[Ask]:
     for place, (tonic, scale) in enumerate(KEYS):
         before, after = (_in_key(*KEYS[place - 1]), _in_key(tonic, scale))
-        tests = {"key": _has_the_notes(notes_of(TONICS.index(tonic), scale))}
+        notes = notes_of(TONICS.index(tonic), scale)
+        tests = {"key": _has_the_notes(notes), "key, one note off": _has_the_notes(notes, 5, 7)}
         yield Ask(f"{tonic} {scale}", before, after, tests)
 
 
@@ -141,8 +142,10 @@ def _beats(bpm: float, octaves: bool = False) -> Test:
     return lambda scene: abs(scene.bpm / bpm - 1.0) <= TEMPO_TOLERANCE
 
 
-def _has_the_notes(notes: int) -> Test:
-    return lambda scene: scene.notes == notes
+def _has_the_notes(notes: int, *away: int) -> Test:
+    """These, or those so many semitones away: a fifth up or down changes one note of seven."""
+    right = {(notes + steps) % len(TONICS) for steps in (0, *away)}
+    return lambda scene: scene.notes in right
 
 
 def _spoken(family: str) -> str:

@@ -46,7 +46,7 @@ def report(out: Path) -> dict[str, Any]:
 
 def test_what_can_be_asked_is_played_and_the_rest_is_named(report: dict[str, Any]) -> None:
     groups = report["groups"]
-    assert set(groups) == {"style", "style, by a recording", "key"}
+    assert set(groups) == {"style", "style, by a recording", "key", "key, one note off"}
     assert groups["key"]["streams"] == 8
     assert (
         groups["style"]["streams"]

@@ -9,7 +9,7 @@ import pytest
 
 from bench.asks import GOALS, KEYS, TEMPI_BPM, Ask, asks
 from bench.music import same_tempo
-from bench.scene import Scene
+from bench.scene import NO_NOTES, Scene
 from engine.backends import standin
 from engine.brief import FAMILIES, TONICS
 from engine.controls import Controls
@@ -49,8 +49,10 @@ def test_no_tempo_comes_from_its_octave_and_no_key_from_its_own_notes() -> None:
 def test_styles_and_keys_are_told() -> None:
     assert passes(named("jazz"), SCENE) == [True]
     assert passes(named("house"), SCENE) == [False]
-    assert passes(named("C major"), SCENE) == [True]
-    assert passes(named("F# minor"), SCENE) == [False]
+    assert passes(named("C major"), SCENE) == [True, True]
+    assert passes(named("F# minor"), SCENE) == [False, False]
+    for notes, near in ((7, True), (5, True), (2, False), (NO_NOTES, False)):
+        assert passes(named("C major"), replace(SCENE, notes=notes)) == [False, near]
 
 
 def test_drums_are_told_by_judge_and_by_onsets() -> None:
