@@ -64,6 +64,9 @@ MEL_LOWEST_HZ = 30.0
 MEL_STFT = Stft(2048, 2048, 512)
 MEL_RELATIVE_FLOOR = 1e-8
 PITCH_STFT = Stft(4096, 4096, 512)
+PURITY_STFTS = (Stft(4096, 4096, 1024), Stft(8192, 8192, 2048))
+PURITY_HZ = (55.0, 2500.0)
+"""Where single notes lie: their fundamentals and first overtones."""
 BANDS_PER_OCTAVE = 24
 LOG_FLOOR = 1e-4
 """Magnitude below which log losses hear nothing: 80 dB under a full-scale sine."""
@@ -161,6 +164,21 @@ def pitch_loss(estimate: Tensor, reference: Tensor, rate_hz: int) -> Tensor:
     filters = pitch_filters(rate_hz, stft.fft, reference.device)
     x, y = (filters @ magnitudes(audio, stft) for audio in (estimate, reference))
     return _log_distance(x, y)
+
+
+def purity_loss(estimate: Tensor, reference: Tensor, rate_hz: int) -> Tensor:
+    """L1 on log magnitudes of every bin from 55 Hz to 2.5 kHz, in windows of 0.17 and 0.34 s.
+
+    What lies between partials, where a short window hears their skirts, and a band of a quarter
+    tone the partial that is in it. In noise there, keys that differ by one note are not told apart
+    (bench/LOG.md, 2026-11-22).
+    """
+    terms = []
+    for stft in [stft.at(rate_hz) for stft in PURITY_STFTS]:
+        low, high = (round(hz * stft.fft / rate_hz) for hz in PURITY_HZ)
+        x, y = (magnitudes(audio, stft)[:, low:high] for audio in (estimate, reference))
+        terms.append(_log_distance(x, y))
+    return torch.stack(terms).mean()
 
 
 def _log_distance(x: Tensor, y: Tensor) -> Tensor:

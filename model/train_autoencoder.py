@@ -24,8 +24,9 @@ from model.presets import PRESETS, Codec, Preset
 from model.train_autoencoder_paper import train_published
 from model.training import Average, Budget, Run, clip_and_step, cores
 
-STEPPED = {"lr": 1e-3, "kl": 8e-3, "pitch": 1.0, "discriminator_width": 8}
-PUBLISHED = {"lr": 2e-4, "kl": losses.Weights().kl, "pitch": 0.0, "discriminator_width": 32}
+STEPPED = {"lr": 1e-3, "kl": 8e-3, "pitch": 1.0, "purity": 1.0, "discriminator_width": 8}
+PUBLISHED = {"lr": 2e-4, "kl": losses.Weights().kl, "pitch": 0.0, "purity": 0.0,
+             "discriminator_width": 32}  # fmt: skip
 """What the options of the live and of the published form are where they are not given."""
 STFTS = (losses.Stft(2048, 2048, 512), losses.Stft(1024, 1024, 256), losses.Stft(256, 256, 64))
 
@@ -49,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--kl", type=float, help="weight; default: 8e-3; published form 5e-3")
     p.add_argument("--pitch", type=float,
                    help="quarter-tone loss; default: 1; published form 0")  # fmt: skip
+    p.add_argument("--purity", type=float,
+                   help="loss between partials; default: 1; published form 0")  # fmt: skip
     p.add_argument("--discriminator-width", type=int, help="default: 8; published form 32")
     p.add_argument("--validate-every", type=int, default=400)
     p.add_argument("--device", default="cpu", help="of the published form: cpu or cuda")
@@ -88,6 +91,15 @@ def checked(network: LiveAutoencoder, excerpts: Excerpts, run: Run) -> float:
     return validate(network, lambda latents: decode_anywhere(network, latents), excerpts, run)
 
 
+def spectral_loss(copy: Tensor, audio: Tensor, rate_hz: int, args: argparse.Namespace) -> Tensor:
+    """All that is heard of a copy without discriminators, in both stages."""
+    loss = losses.live_spectral_loss(copy, audio, rate_hz, STFTS)
+    loss = loss + args.pitch * losses.pitch_loss(copy, audio, rate_hz)
+    if args.purity:
+        loss = loss + args.purity * losses.purity_loss(copy, audio, rate_hz)
+    return loss
+
+
 def train(network: LiveAutoencoder, excerpts: Excerpts, run: Run, args: argparse.Namespace) -> None:
     """The first stage: spectra and KL."""
     rate_hz = network.preset.sample_rate_hz
@@ -104,8 +116,7 @@ def train(network: LiveAutoencoder, excerpts: Excerpts, run: Run, args: argparse
         copy, mean, log_variance = reconstruct(network, audio)
         if run.step % 2:
             copy, audio = losses.middle_and_side(copy), losses.middle_and_side(audio)
-        spectral = losses.live_spectral_loss(copy, audio, rate_hz, STFTS)
-        spectral = spectral + args.pitch * losses.pitch_loss(copy, audio, rate_hz)
+        spectral = spectral_loss(copy, audio, rate_hz, args)
         loss = spectral + args.kl * losses.kl_loss(mean, log_variance)
         loss.backward()  # type: ignore[no-untyped-call]
         clip_and_step(optimiser, network, 1.0)
@@ -145,8 +156,7 @@ def train_adversarial(
         features, adversarial = opinion(judges, audio, copy)
         if run.step % 2:
             copy, audio = losses.middle_and_side(copy), losses.middle_and_side(audio)
-        spectral = losses.live_spectral_loss(copy, audio, rate_hz, STFTS)
-        spectral = spectral + args.pitch * losses.pitch_loss(copy, audio, rate_hz)
+        spectral = spectral_loss(copy, audio, rate_hz, args)
         loss = (
             weights.spectral / 5 * spectral
             + weights.features / 5 * features

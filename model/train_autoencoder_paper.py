@@ -45,9 +45,11 @@ def train_published(
         copy = network.decode(sampled(mean, log_variance))
         teach(judges, theirs, audio, copy)
         loss = generator_loss(judges, audio, copy) + args.kl * losses.kl_loss(mean, log_variance)
+        rate_hz = network.preset.sample_rate_hz
         if args.pitch:
-            rate_hz = network.preset.sample_rate_hz
             loss = loss + args.pitch * losses.pitch_loss(copy, audio, rate_hz)
+        if args.purity:
+            loss = loss + args.purity * losses.purity_loss(copy, audio, rate_hz)
         loss.backward()  # type: ignore[no-untyped-call]
         clip_and_step(mine, network, LIMIT)
         average.update(network)

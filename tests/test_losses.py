@@ -87,6 +87,32 @@ def test_silence_has_finite_gradients(live: bool) -> None:
     assert bool(torch.isfinite(estimate.grad).all())
 
 
+def chord(rate_hz: int, samples: int) -> torch.Tensor:
+    """Three steady notes, [1, 1, samples]."""
+    time_s = torch.arange(samples) / rate_hz
+    return sum(0.1 * torch.sin(2 * torch.pi * hz * time_s) for hz in (220.0, 277.2, 329.6))[
+        None, None
+    ]
+
+
+@pytest.mark.parametrize("rate_hz", [24000, 48000])
+def test_purity_hears_what_lies_between_partials(rate_hz: int) -> None:
+    reference = chord(rate_hz, rate_hz)
+    spectrum = torch.fft.rfft(
+        0.002 * torch.randn(rate_hz, generator=torch.Generator().manual_seed(1))
+    )
+    low, high = spectrum.clone(), spectrum.clone()
+    low[1000:], high[:4000] = 0.0, 0.0
+    between, above = (torch.fft.irfft(part, rate_hz)[None, None] for part in (low, high))
+    assert float(losses.purity_loss(reference, reference, rate_hz)) == 0.0
+    impure, pure = (float(losses.purity_loss(reference + noise, reference, rate_hz))
+                    for noise in (between, above))  # fmt: skip
+    assert impure > 10 * pure
+    halved = (reference / 2).requires_grad_()
+    losses.purity_loss(halved, torch.zeros_like(reference), rate_hz).backward()
+    assert halved.grad is not None and bool(halved.grad.isfinite().all())
+
+
 def test_live_loss_moves_an_estimate_towards_its_reference() -> None:
     reference = noise(1, 1, 4000)
     estimate = (0.3 * noise(1, 1, 4000, seed=2)).requires_grad_()
