@@ -91,7 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = bundle_options("lookback", (__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--seconds", type=float, nargs="+", default=SECONDS, help="of the past")
     parser.add_argument("--ticks", type=int, default=TICKS)
-    parser.add_argument("--out", type=Path, default=Path("lookback"), help="where the report goes")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/lookback"), help="where the report goes"
+    )
     options = parser.parse_args(argv)
 
     def work() -> int:

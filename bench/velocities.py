@@ -7,6 +7,7 @@ themselves, as the autoencoder copies them, and other held-out songs are the anc
 
 from __future__ import annotations
 
+import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ from model.tokenise import Semantics
 from model.train_autoencoder import load_autoencoder
 from model.train_velocity import load_velocity
 from model.training import cores
+from model.velocity import VelocityNetwork
 
 BEFORE_S, AFTER_S = 6.0, 10.0
 AT_ONCE = 8
@@ -77,20 +79,21 @@ def sound(autoencoder: Autoencoder, latents: Tensor) -> list[Array]:
 
 
 def went_on(
-    folder: Path, windows: Windows, before: int, passes: int
-) -> tuple[Tensor, dict[str, Any]]:
-    """What a run's network makes of the pieces, [n, frames, dim], and what is known of the run."""
-    network, _, kind = load_velocity(folder)
-    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    network: VelocityNetwork, kind: str, windows: Windows, before: int, passes: int
+) -> tuple[Tensor, float]:
+    """What a network makes of the pieces, [n, frames, dim], and how many seconds that took."""
     behind = windows.latents.shape[1] - before
     began_s, parts = perf_counter(), []
     for part in windows.split(AT_ONCE):
         assert part.tokens is not None and part.brief is not None
         context, tokens = part.latents[:, :before].flatten(1, 2), part.tokens.flatten(1, 2)
         parts.append(continued(network, context, behind, passes, tokens, part.brief, kind))
-    took_s = perf_counter() - began_s
-    return torch.cat(parts), {"run": folder.name, "context": kind, "steps": state["step"],
-                              "took_s": took_s}  # fmt: skip
+    return torch.cat(parts), perf_counter() - began_s
+
+
+def steps_of(folder: Path) -> int:
+    """How many steps a run has trained."""
+    return int(json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["step"])
 
 
 def compared(
@@ -164,7 +167,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(options: Namespace) -> int:
     autoencoder, _ = load_autoencoder(options.autoencoder)
     store = Semantics(options.features)
-    network, _, _ = load_velocity(options.runs[0])
+    networks = {folder: load_velocity(folder) for folder in options.runs}
+    network, _, _ = networks[options.runs[0]]
     latents = Latents(Songs(options.data), autoencoder, options.runs[0] / "latents.npz")
     data = Material(
         latents, network.preset, store, load_briefs(store, options.mulan, options.corpus)
@@ -176,9 +180,10 @@ def _report(options: Namespace) -> int:
             data, options.split, options.songs, before + behind, options.seed
         )
         made, runs = {}, {}
-        for folder in options.runs:
+        for folder, (each, _, kind) in networks.items():
             torch.manual_seed(options.seed)  # the same noise for all
-            made[folder.name], runs[folder.name] = went_on(folder, windows, before, options.passes)
+            made[folder.name], took_s = went_on(each, kind, windows, before, options.passes)
+            runs[folder.name] = {"context": kind, "steps": steps_of(folder), "took_s": took_s}
         report = {
             "revision": machine.revision(), "machine": machine.describe(), "runs": runs,
             "split": options.split, "songs": options.songs, "passes": options.passes,

@@ -91,7 +91,9 @@ def checked(network: LiveAutoencoder, excerpts: Excerpts, run: Run) -> float:
     return validate(network, lambda latents: decode_anywhere(network, latents), excerpts, run)
 
 
-def spectral_loss(copy: Tensor, audio: Tensor, rate_hz: int, args: argparse.Namespace) -> Tensor:
+def reconstruction_loss(
+    copy: Tensor, audio: Tensor, rate_hz: int, args: argparse.Namespace
+) -> Tensor:
     """All that is heard of a copy without discriminators, in both stages."""
     loss = losses.live_spectral_loss(copy, audio, rate_hz, STFTS)
     loss = loss + args.pitch * losses.pitch_loss(copy, audio, rate_hz)
@@ -116,7 +118,7 @@ def train(network: LiveAutoencoder, excerpts: Excerpts, run: Run, args: argparse
         copy, mean, log_variance = reconstruct(network, audio)
         if run.step % 2:
             copy, audio = losses.middle_and_side(copy), losses.middle_and_side(audio)
-        spectral = spectral_loss(copy, audio, rate_hz, args)
+        spectral = reconstruction_loss(copy, audio, rate_hz, args)
         loss = spectral + args.kl * losses.kl_loss(mean, log_variance)
         loss.backward()  # type: ignore[no-untyped-call]
         clip_and_step(optimiser, network, 1.0)
@@ -156,7 +158,7 @@ def train_adversarial(
         features, adversarial = opinion(judges, audio, copy)
         if run.step % 2:
             copy, audio = losses.middle_and_side(copy), losses.middle_and_side(audio)
-        spectral = spectral_loss(copy, audio, rate_hz, args)
+        spectral = reconstruction_loss(copy, audio, rate_hz, args)
         loss = (
             weights.spectral / 5 * spectral
             + weights.features / 5 * features

@@ -167,11 +167,9 @@ async def serve_at_doors(
     with _told_in_a_line(config):
         doors = await open_doors(config.host, config.port, porter)
         return [
-            await serve(
-                handle, sock=door, backlog=BACKLOG, ssl=tls, start_serving=False, **options
-            )
+            await serve(handle, sock=door, backlog=BACKLOG, ssl=tls, start_serving=False, **options)
             for door in doors
-        ]  # fmt: skip
+        ]
 
 
 async def let_in(servers: Sequence[Server], config: ServeConfig) -> None:
