@@ -168,6 +168,18 @@ async def test_before_the_music_and_after_it(hall: Hall) -> None:
     assert not hall.app.is_running
 
 
+async def test_when_the_music_is_gone_it_says_so_until_it_is_back(hall: Hall) -> None:
+    music = hall.glance.music
+    async with hall.app.run_test():
+        assert "ahead" in hall.shown("meters")
+        hall.glance.music = None
+        hall.app._look()
+        assert "perpetuo begins anew" in hall.shown("head")
+        hall.glance.music = music
+        hall.app._look()
+        assert "perpetuo begins anew" not in hall.shown("head")
+
+
 async def test_a_picture_of_it(hall: Hall, tmp_path: Path) -> None:
     async with hall.app.run_test(size=(100, 30)):
         hall.app.save_screenshot("screen.svg", str(tmp_path))

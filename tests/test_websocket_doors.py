@@ -148,3 +148,22 @@ async def test_the_sound_device_is_in_info_and_metrics() -> None:
         "trouble": "it was away",
     }  # fmt: skip
     assert found["device_playing"] == 1 and found["device_restarts_total"] == 4
+
+
+async def test_who_asks_while_it_closes_is_answered_and_nothing_fails(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with playing_tape() as tape:
+        port = tape.server.port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /info HTTP/1.1\r\n")
+        await get(port, "/livez")  # so the other is inside by now
+        closing = asyncio.create_task(tape.server.close())
+        while tape.server._servers[0].is_serving():
+            await asyncio.sleep(0)
+        writer.write(b"Host: here\r\nConnection: close\r\n\r\n")
+        assert (await reader.read()).startswith(b"HTTP/1.1 ")
+        await closing
+        writer.close()
+        assert tape.server.port == port
+    assert "failed" not in caplog.text

@@ -81,6 +81,7 @@ class FeedServer(Broadcast):
             config.max_connections, self._is_full, self.count_refused, config.tls_cert is not None
         )
         self._servers: list[Server] = []  # one for each address of the host
+        self._port: int | None = None
 
     async def start(self) -> None:
         """Listen and feed; NetworkError says in a line why that is impossible."""
@@ -89,7 +90,9 @@ class FeedServer(Broadcast):
             process_request=self._answer, subprotocols=[Subprotocol(SUBPROTOCOL)],
             select_subprotocol=_choose_subprotocol, **connection_options(self._config),
         )  # fmt: skip
-        await let_in(self._servers, self._config)  # who asks at once is told the port
+        # Known before anybody comes in, and still when the last who came asks behind closed doors.
+        self._port = next(iter(self._servers[0].sockets)).getsockname()[1]
+        await let_in(self._servers, self._config)
         self.begin()
 
     async def close(self) -> None:
@@ -104,10 +107,9 @@ class FeedServer(Broadcast):
 
     @property
     def port(self) -> int:
-        """The port it listens on."""
-        assert self._servers, "start it first"
-        port: int = next(iter(self._servers[0].sockets)).getsockname()[1]
-        return port
+        """The port it listens on, or did."""
+        assert self._port is not None, "start it first"
+        return self._port
 
     @property
     def url(self) -> str:
