@@ -3,12 +3,15 @@
 Writes the run folders RUN/autoencoder and RUN/velocity, and where the bundle takes prompts
 RUN/semantic, RUN/language and RUN/mulan. They hold the networks as the bundle stores them, rounded,
 and no state of an optimiser: a training starts from them (`--init`, `--autoencoder`), it does not
-resume in them. What only training reads is not in a bundle, and is as it is in a new network.
+resume in them. Their logs say what the bundle says of their training. What only training reads is
+not in a bundle, and is as it is in a new network.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,6 +42,7 @@ from model.training import Budget, Run
 from model.velocity import VelocityNetwork
 
 Network = TypeVar("Network", bound=nn.Module)
+Measured = Mapping[str, float | str]
 
 COMPARED_CHUNKS = 3
 """Streamed chunks over which the restored networks are compared with the bundle's graphs."""
@@ -161,8 +165,11 @@ def refuse_misfit(bundle: Bundle, networks: Networks, preset: Preset) -> None:
             )
 
 
-def write(networks: Networks, preset: Preset, out: Path) -> list[Path]:
-    """Write the run folders; UsageError, and nothing written, if one of them is a training."""
+def write(networks: Networks, preset: Preset, out: Path, measured: Measured) -> list[Path]:
+    """Write the run folders; UsageError, and nothing written, if one of them is a training.
+
+    `measured` is that of the bundle's manifest.
+    """
     parts: dict[str, nn.Module] = {
         "autoencoder": networks.autoencoder, "velocity": networks.velocity
     }  # fmt: skip
@@ -179,7 +186,18 @@ def write(networks: Networks, preset: Preset, out: Path) -> list[Path]:
     for name, network in parts.items():
         run = Run(out / name, Budget(steps=1, minutes=1.0))
         run.save({"average": network}, preset=preset.name, **facts.get(name, {}))
+        run.log_path.write_text(json.dumps(trained(measured, name)) + "\n")
     return [out / name for name in parts]
+
+
+def trained(measured: Measured, part: str) -> Measured:
+    """What a manifest says of the training of one part, by the names that its log has."""
+    start = f"training.{part}."
+    return {
+        name.removeprefix(start): value
+        for name, value in measured.items()
+        if name.startswith(start)
+    }
 
 
 def refuse_training(run: Path) -> None:
@@ -194,8 +212,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
 
     def work() -> None:
-        networks, preset = restore(Bundle.open(args.bundle))
-        folders = write(networks, preset, args.out)
+        bundle = Bundle.open(args.bundle)
+        networks, preset = restore(bundle)
+        folders = write(networks, preset, args.out, bundle.manifest.measured)
         print(f"{', '.join(map(str, folders))}: preset {preset.name}")
 
     return answered("restore", work)

@@ -102,6 +102,11 @@ class Run:
         """Where the run's state lies."""
         return self.folder / "checkpoint.pt"
 
+    @property
+    def log_path(self) -> Path:
+        """Where its figures lie, a line of JSON each time they are taken."""
+        return self.folder / "log.jsonl"
+
     def load(self, parts: dict[str, Any]) -> dict[str, Any] | None:
         """Resume: give each part its state back; the checkpoint, or None where there is none.
 
@@ -138,7 +143,7 @@ class Run:
     def log(self, **figures: Any) -> None:
         """Append one line of figures."""
         line = {"step": self.step, "minutes": round(self.seconds / 60, 2), **figures}
-        with (self.folder / "log.jsonl").open("a") as file:
+        with self.log_path.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
     def steps(self, optimisers: list[torch.optim.Optimizer]) -> Iterator[tqdm[Any]]:
@@ -177,7 +182,7 @@ class Run:
         matplotlib.use("Agg")
         from matplotlib import pyplot as plt
 
-        lines = [json.loads(s) for s in (self.folder / "log.jsonl").read_text().splitlines()]
+        lines = [json.loads(s) for s in self.log_path.read_text().splitlines()]
         figure, axes = plt.subplots(1, len(names), figsize=(5 * len(names), 3.5), squeeze=False)
         for axis, name in zip(axes[0], names, strict=True):
             points = [(line["minutes"], line[name]) for line in lines if name in line]

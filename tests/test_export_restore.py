@@ -21,6 +21,7 @@ from engine.errors import BundleError, UsageError
 from export import __main__ as export_command
 from export import restore as command
 from export.networks import Networks, round_off
+from export.pack import training_figures
 from export.restore import Stored, filled, read_weights, restore, write
 from export.rounding import round_to_half
 from export.weights import NAMES
@@ -94,12 +95,22 @@ def test_the_run_folders_are_what_training_starts_from(
     assert_same_weights(velocity, pair.velocity)
 
 
+def test_what_the_bundle_says_of_the_training_goes_along(tmp_path: Path) -> None:
+    pair, _ = packed()
+    measured = {"training.velocity.step": 7, "training.velocity.valid_loss": 0.5, "preset": "tiny"}
+    for _ in range(2):  # again replaces it
+        write(pair, TINY, tmp_path, measured)
+    again = training_figures(tmp_path / "velocity", "velocity")
+    assert again == {"training.velocity.step": 7, "training.velocity.valid_loss": 0.5}
+    assert training_figures(tmp_path / "autoencoder", "autoencoder") == {}
+
+
 def test_a_training_is_not_overwritten(tmp_path: Path) -> None:
     pair, _ = packed()
     (tmp_path / "velocity").mkdir()
     torch.save({"network": {}, "average": {}}, tmp_path / "velocity" / "checkpoint.pt")
     with pytest.raises(UsageError, match="velocity holds a training"):
-        write(pair, TINY, tmp_path)
+        write(pair, TINY, tmp_path, {})
     assert not (tmp_path / "autoencoder").exists()
 
 
@@ -256,7 +267,7 @@ def test_the_autoencoder_starts_from_restored_weights(tmp_path: Path) -> None:
     music = recordings(tmp_path / "music")
     prepared(music, data)
     restored, preset = restore(bundle)
-    write(restored, preset, tmp_path / "shipped")
+    write(restored, preset, tmp_path / "shipped", {})
     arguments = ["--data", f"{data}", "--preset", "tiny", "--steps", "1", "--batch", "2",
                  "--threads", "1", "--init", f"{tmp_path}/shipped/autoencoder"]  # fmt: skip
     assert train_autoencoder.main([*arguments, "--out", f"{out}"]) == 0
