@@ -4,7 +4,8 @@ A player's ask pulls: log P(token | brief) / P(token) is added to the logits. Ri
 of what is asked the pull is strongest, and fades: the music turns at once, and is not worn out by
 being pushed for ever. Time counts in tokens, so that it is the same whenever and however they are
 written. A key does not pull, it is a fence: tokens that do not fit it are held back, for as long as
-it is asked, or heard and held on to (`engine.harmony`).
+it is asked, or heard and held on to; and a compass, which favours what tells it from other keys as
+long as what was played does not (`engine.harmony`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.bearings import Bearings
-from engine.brief import FAMILIES, Wishes, brief_of
+from engine.brief import FAMILIES, SCALES, Wishes, brief_of
 from engine.clock import KEYS
 from engine.controls import ControlSnapshot
-from engine.harmony import by_notes, misfit
+from engine.harmony import Compass, by_notes, misfit, notes_of
 from engine.session import Backend, Floats
 from engine.spec import ABSENT_CODE, PromptingSpec
+from engine.window import Tokens
 
 WISHED = ("bpm", "tonic", "scale", "density", "brightness")
 WORN_OUT = 20.0
@@ -30,6 +32,11 @@ LONG_AGO = -(2**40)
 HEARD = 0.25
 """Part of the fence that stands around a key that was only heard: of four, one is heard wrong, and
 music kept as well in its key by a quarter as by the whole (bench/LOG.md, 2026-11-22)."""
+COURSE = 2.0
+"""How hard the compass steers, as a multiple of the fence."""
+COURSE_S = 8.0
+"""Of what was played last, it looks at so much, if the language model does."""
+NOTHING_PLAYED: Tokens = np.zeros(0, np.int64)
 
 
 class Asked:
@@ -37,8 +44,8 @@ class Asked:
 
     `brief` and `prefix` are for the networks. `lean` float32[V] favours the tokens that music of
     what is *asked* is made of: what is only heard needs no pull, and too much wears music out.
-    `fence` float32[V] ≤ 0 holds back what does not fit the key, asked or heard. `since` is the
-    token from which on this has been asked.
+    `fence` float32[V] ≤ 0 holds back what does not fit the key, asked or heard, and `notes` are
+    those of the key, if it is known whole. `since` is the token from which on this has been asked.
     """
 
     def __init__(self, prompting: PromptingSpec, backend: Backend, rate_hz: float) -> None:
@@ -47,13 +54,16 @@ class Asked:
         self._prefix = backend.session("prefix")
         self._lean = backend.session("lean")
         self._notes: Floats | None = None
+        self._compass: Compass | None = None
         if prompting.key_pull:
             tokens = np.arange(prompting.vocabulary)[None]
             said = backend.session("evidence").run({"tokens": tokens})["evidence"]
             self._notes = by_notes(said[0, :, -KEYS:])
+            self._compass = Compass(self._notes)
         self.brief: Floats = np.zeros(prompting.brief_size, np.float32)
         self.lean: Floats = np.zeros(prompting.vocabulary, np.float32)
         self.fence: Floats = np.zeros(prompting.vocabulary, np.float32)
+        self.notes: int | None = None
         self._fenced: tuple[int | None, int | None, float] = (None, None, HEARD)
         self._leans = False  # towards anything at all
         self._asked: Floats | None = None
@@ -101,22 +111,37 @@ class Asked:
         self.lean = self._favour * np.float32(controls.value("guidance", 1.0))
         self._leans = bool(self.lean.any())
 
-    def leaning(self, first: int, count: int) -> Floats:
-        """float32[count | 1, V]: what is added to the logits of the tokens from `first` on."""
+    def watched(self, now: int) -> int:
+        """How many tokens before `now` the compass looks at; none where no key is known whole."""
+        if self._compass is None or self.notes is None:
+            return 0
+        most = min(round(COURSE_S * self._rate_hz), self._prompting.language_context)
+        return max(0, min(now - self.since, most))
+
+    def leaning(self, first: int, count: int, played: Tokens = NOTHING_PLAYED) -> Floats:
+        """float32[count | 1, V]: what is added to the logits of the tokens from `first` on.
+
+        `played` int64[n] are the tokens that the compass looks at.
+        """
         sizes = self._prompting
+        held = self.fence
+        if self._compass is not None and self.notes is not None:
+            hard = np.float32(COURSE * self._fenced[2] * sizes.key_pull)
+            held = held + hard * self._compass.course(self.notes, played)
         if not self._leans or first - self.since > WORN_OUT * sizes.fade_s * self._rate_hz:
             # There is nothing to push, or what is left rounds to nothing.
-            return (self.lean + self.fence)[None]
+            return (self.lean + held)[None]
         elapsed_s = np.maximum(np.arange(first, first + count) - self.since, 0) / self._rate_hz
         strength = pushed(elapsed_s, sizes.push, sizes.fade_s).astype(np.float32)
-        lean: Floats = strength[:, None] * self.lean + self.fence
+        lean: Floats = strength[:, None] * self.lean + held
         return lean
 
     def _enclose(self, tonic: int | None, scale: int | None, part: float) -> None:
-        """A fence around this key, or part of one; none around no key."""
+        """A fence around this key, or part of one, and its notes; none around no key."""
         if self._notes is None or (tonic, scale, part) == self._fenced:
             return
         self._fenced = tonic, scale, part
+        self.notes = None if tonic is None or scale is None else notes_of(tonic, SCALES[scale])
         self.fence = np.zeros_like(self.lean)
         if tonic is not None or scale is not None:
             strength = np.float32(part * self._prompting.key_pull)

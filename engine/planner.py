@@ -12,7 +12,7 @@ from collections import deque
 
 import numpy as np
 
-from engine.asked import Asked
+from engine.asked import NOTHING_PLAYED, Asked
 from engine.bearings import Bearings
 from engine.bundle import Bundle
 from engine.clock import CLOCK_SIZE, Clock, clock_rows
@@ -23,7 +23,8 @@ from engine.window import Plan, Tokens
 from engine.writer import Writer
 
 RUN_TOKENS = 8
-"""Tokens written in one go, at most."""
+"""Tokens written in one go, at most; a run ends where their index is a multiple of it, so that
+whatever looks back on whole runs sees the same however many are asked for."""
 LISTEN_BACK_TOKENS = 250
 """Of a stream that has no clock yet: ten seconds tell a tempo, or none."""
 
@@ -86,14 +87,16 @@ class Planner:
         self.writer.ask(self.asked)
         if self._unread:
             self._read()
-        runs = [min(RUN_TOKENS, count - start) for start in range(0, count, RUN_TOKENS)]
-        parts = [self._write(run, controls) for run in runs]
+        parts = []
+        while count > 0:
+            parts.append(self._write(self._run(count), controls))
+            count -= parts[-1].shape[0]
         return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
     def rest(self, count: int) -> None:
         """There is time before the next `count` tokens: throw their dice, set the clock."""
         self.writer.rest()
-        run = min(count, RUN_TOKENS)
+        run = self._run(count)
         self._noise.throw(self._seed_now, self._index + 1, run)
         self._clocked.throw(self.bearings.clock, self._index, run)
 
@@ -137,6 +140,18 @@ class Planner:
 
     # ---- tokens behind tokens ---------------------------------------------------------------
 
+    def _run(self, count: int) -> int:
+        """How many of the next `count` tokens are written in one go."""
+        return min(count, RUN_TOKENS - (self._index + 1) % RUN_TOKENS)
+
+    def _watched(self) -> Tokens:
+        """What the compass looks at: whole runs, as far back as what is asked."""
+        begun = (self._index + 1) % RUN_TOKENS
+        count = min(self.asked.watched(self._index + 1 - begun), len(self._past) - begun)
+        if count <= 0:
+            return NOTHING_PLAYED
+        return np.array(self._past, np.int64)[len(self._past) - begun - count :][:count]
+
     def _write(self, count: int, controls: ControlSnapshot) -> Tokens:
         """The next tokens, a run at a time."""
         self._seed_now = self.seed + round(controls.value("seed", 0))
@@ -144,7 +159,7 @@ class Planner:
         noise *= np.float32(controls.value("focus", 1.0))
         tokens = self.writer.write(
             self._last, self._index, self._clocked.take(self.bearings.clock, self._index, count),
-            self.asked.leaning(self._index + 1, count), noise,
+            self.asked.leaning(self._index + 1, count, self._watched()), noise,
             round(controls.value("top_k", self.prompting.vocabulary)),
         )  # fmt: skip
         self._index += count

@@ -5,7 +5,9 @@ them. The decoder therefore has to invent phase, which a network without a clock
 latents that stand still it can only make sound that repeats with the frame rate. So the decoder
 counts its frames. The count turns a bank of oscillators, whose levels it predicts, and a noise
 for every bin, whose level it predicts too; a free spectrum, as in Vocos (arXiv 2306.00814), adds
-what is neither: attacks. All three are summed before one inverse transform.
+what is neither: attacks. All three are summed before one inverse transform. An oscillator keeps its
+phase: only so is what it holds a pure tone. Its level is read at the latent rate, by a block of its
+own, as notes are slower than spectra.
 
 Stereo is parametric (Breebaart et al., 2005): the encoder hears the middle only (`model.ear`), the
 decoder makes the middle, and the side of it as a signed share of every bin and oscillator, and a
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model.ear import Ear
+from model.partials import partial_levels
 from model.presets import AutoencoderPreset
 from model.synthesis import Clock, InverseTransform
 
@@ -122,17 +125,21 @@ class Decoder(nn.Module):
         self.clock = Clock(preset.sample_rate_hz, preset.hop_samples, bins, preset.channels,
                            preset.oscillators_per_octave, preset.octaves)  # fmt: skip
         tones = self.clock.count
-        # Level and phase of every bin, level of its noise, level and phase of every oscillator;
+        self.notes = CausalBlock(slow)
+        self.notes_norm = nn.LayerNorm(slow)
+        self.tones = nn.Linear(slow, tones * preset.spectra_per_frame)
+        self.turns = nn.Parameter(2 * torch.pi * torch.rand(tones))
+        # Level and phase of every bin, level of its noise;
         # then, of the side: shares of bins and oscillators, level of its noise.
-        self.sizes = [bins, bins, bins, tones, tones]
+        self.sizes = [bins, bins, bins]
         self.side_sizes = [bins, tones, bins] if preset.channels == 2 else []
         self.head = nn.Linear(fast, sum(self.sizes + self.side_sizes))
         with torch.no_grad():  # each source starts at about the level of quiet music
             starts = [torch.full((n,), level) for n, level in
-                      zip(self.sizes[:-1] + self.side_sizes,
-                          (-2.5, 0.0, -2.5, -5.5, 0.0, 0.0, -4.5), strict=False)]  # fmt: skip
-            starts.insert(4, 2 * torch.pi * torch.rand(tones))
+                      zip(self.sizes + self.side_sizes,
+                          (-2.5, 0.0, -2.5, 0.0, 0.0, -4.5), strict=False)]  # fmt: skip
             self.head.bias.copy_(torch.cat(starts))
+            self.tones.bias.fill_(-5.5)
         self.inverse = InverseTransform(preset.fft_samples)
         self.register_buffer("basis", self.clock.basis(preset.fft_samples), persistent=False)
         window = torch.hann_window(preset.fft_samples) * (2 * preset.hop_samples
@@ -144,6 +151,7 @@ class Decoder(nn.Module):
         fast, slow = self.preset.widths
         states = {f"slow_{i}": torch.zeros(batch, KERNEL - 1, slow) for i in range(len(self.slow))}
         states |= {f"fast_{i}": torch.zeros(batch, KERNEL - 1, fast) for i in range(len(self.fast))}
+        states["notes"] = torch.zeros(batch, KERNEL - 1, slow)
         tail = self.preset.fft_samples - self.preset.hop_samples
         states["overlap"] = torch.zeros(batch, self.preset.channels, tail)
         states["clock"] = torch.zeros(1, dtype=torch.int64)
@@ -155,38 +163,43 @@ class Decoder(nn.Module):
 
     def step(self, latents: Tensor, states: States) -> tuple[Tensor, States]:
         """The next frames of a stream: latents [B, frames, dim] -> audio, the states after it."""
-        x, after = self.features(latents, states)
-        frames, after["clock"] = self.windows(x, states["clock"])
+        x, tones, after = self.features(latents, states)
+        frames, after["clock"] = self.windows(x, tones, states["clock"])
         audio, after["overlap"] = self.overlap_add(frames, states["overlap"])
         return audio, after
 
-    def features(self, latents: Tensor, states: States) -> tuple[Tensor, States]:
-        """latents [B, frames, dim] -> features [B, spectra, width], the states of the blocks."""
+    def features(self, latents: Tensor, states: States) -> tuple[Tensor, Tensor, States]:
+        """latents [B, frames, dim] -> features, levels of the oscillators, states of the blocks.
+
+        Features [B, spectra, width]; log levels [B, spectra, count].
+        """
         after: States = {}
         x = self.enter(latents)
         for i, block in enumerate(self.slow):
             x, after[f"slow_{i}"] = cast(CausalBlock, block).step(x, states[f"slow_{i}"])
+        notes, after["notes"] = self.notes.step(x, states["notes"])
+        tones = self.tones(self.notes_norm(notes))
+        tones = tones.reshape(x.shape[0], -1, self.clock.count)
         x = self.split(x)
         x = x.reshape(x.shape[0], -1, self.preset.widths[0])
         for i, block in enumerate(self.fast):
             x, after[f"fast_{i}"] = cast(CausalBlock, block).step(x, states[f"fast_{i}"])
-        return self.norm(x), after
+        return self.norm(x), tones, after
 
-    def windows(self, x: Tensor, clock: Tensor) -> tuple[Tensor, Tensor]:
-        """x [B, spectra, width] -> windowed sound [B, spectra, C, fft_samples], the clock after."""
+    def windows(self, x: Tensor, tones: Tensor, clock: Tensor) -> tuple[Tensor, Tensor]:
+        """What `features` gave -> windowed sound [B, spectra, C, fft_samples], the clock after."""
         spectra = x.shape[1]
         values = self.head(x).split(self.sizes + self.side_sizes, dim=-1)
         ticks = clock + torch.arange(spectra, dtype=torch.int64)
         noise = self.clock.noise(ticks).to(x.dtype)
-        level, phase, hiss, tone, turn = values[:5]
-        turn = turn + self.clock.tonal(ticks).to(x.dtype)
+        level, phase, hiss = values[:3]
         bins = _waves(level, phase) + _waves(hiss, noise[:, 0])
-        tones = _waves(tone, turn)
+        tones = _waves(tones, self.turns + self.clock.tonal(ticks).to(x.dtype))
         middle = self._sounding(bins, tones)
         if not self.side_sizes:
             frames = middle[:, :, None]
         else:
-            share, tone_share, hiss = values[5:]
+            share, tone_share, hiss = values[3:]
             side = self._sounding(
                 torch.tanh(share) * bins + _waves(hiss, noise[:, 1]), torch.tanh(tone_share) * tones
             )
@@ -245,6 +258,12 @@ class LiveAutoencoder(nn.Module):
     def normalised(self, audio: Tensor) -> Tensor:
         """audio [B, C, samples] -> unit variance latents [B, frames, dim] for the diffusion."""
         return (self.encoder(audio)[0] - self.mean) / self.std
+
+    def partials(self, audio: Tensor) -> Tensor:
+        """audio [B, C, samples] -> log levels [B, spectra, tones] its oscillators should have."""
+        p = self.preset
+        return partial_levels(audio.mean(1), p.sample_rate_hz, self.decoder.clock.hz,
+                              p.hop_samples, p.fft_samples // 2)  # fmt: skip
 
     def step(self, latents: Tensor, states: States) -> tuple[Tensor, States]:
         """Streaming decode of unit variance latents."""

@@ -39,6 +39,11 @@ class Clock(nn.Module):
         self.register_buffer("turns", turns, persistent=False)
         self.register_buffer("chirps", chirps, persistent=False)
 
+    @property
+    def hz(self) -> Tensor:
+        """float64 [count]: pitches of the oscillators."""
+        return self.turns.double() / CLOCK_SECONDS
+
     def tonal(self, ticks: Tensor) -> Tensor:
         """ticks int64 [spectra] -> phases [spectra, count] of the oscillators, in radians."""
         return self._radians(ticks[:, None] * self.turns[None, :])

@@ -20,13 +20,15 @@ from model.autoencoder import LiveAutoencoder
 from model.autoencoder_paper import PaperAutoencoder, PaperPreset
 from model.discriminators import Discriminators, opinion, teach
 from model.excerpts import Autoencoder, Excerpts, sampled, set_statistics, validate
+from model.partials import tone_loss
 from model.presets import PRESETS, Codec, Preset
 from model.train_autoencoder_paper import train_published
 from model.training import Average, Budget, Run, clip_and_step, cores
 
-STEPPED = {"lr": 1e-3, "kl": 8e-3, "pitch": 1.0, "purity": 1.0, "discriminator_width": 8}
+STEPPED = {"lr": 1e-3, "kl": 8e-3, "pitch": 1.0, "purity": 1.0, "tones": 1.0,
+           "discriminator_width": 8}  # fmt: skip
 PUBLISHED = {"lr": 2e-4, "kl": losses.Weights().kl, "pitch": 0.0, "purity": 0.0,
-             "discriminator_width": 32}  # fmt: skip
+             "tones": 0.0, "discriminator_width": 32}  # fmt: skip
 """What the options of the live and of the published form are where they are not given."""
 STFTS = (losses.Stft(2048, 2048, 512), losses.Stft(1024, 1024, 256), losses.Stft(256, 256, 64))
 
@@ -52,6 +54,8 @@ def parser() -> argparse.ArgumentParser:
                    help="quarter-tone loss; default: 1; published form 0")  # fmt: skip
     p.add_argument("--purity", type=float,
                    help="loss between partials; default: 1; published form 0")  # fmt: skip
+    p.add_argument("--tones", type=float,
+                   help="loss of oscillators' levels; default: 1; published form 0")  # fmt: skip
     p.add_argument("--discriminator-width", type=int, help="default: 8; published form 32")
     p.add_argument("--validate-every", type=int, default=400)
     p.add_argument("--device", default="cpu", help="of the published form: cpu or cuda")
@@ -60,25 +64,26 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
-def reconstruct(network: LiveAutoencoder, audio: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """audio -> copy by way of sampled latents, mean, log variance; the clock starts anywhere."""
+def encoded(network: LiveAutoencoder, audio: Tensor) -> tuple[Tensor, Tensor]:
+    """audio -> mean, log variance of its latents, float32."""
     with matrix_products_in_bf16():
-        mean, log_variance = (x.float() for x in network.encode(audio))
-    return decode_anywhere(network, sampled(mean, log_variance)), mean, log_variance
+        mean, log_variance = network.encode(audio)
+    return mean.float(), log_variance.float()
 
 
-def decode_anywhere(network: LiveAutoencoder, latents: Tensor) -> Tensor:
-    """Decode latents [B, frames, dim] from the initial state but at a random time of the clock.
+def decode_anywhere(network: LiveAutoencoder, latents: Tensor) -> tuple[Tensor, Tensor]:
+    """latents [B, frames, dim] -> audio, log levels of the oscillators.
 
-    The inverse transform stays in fp32: bf16 would put noise 50 dB under every peak.
+    From the initial state, but at a random time of the clock. The inverse transform stays in fp32:
+    bf16 would put noise 50 dB under every peak.
     """
     decoder = network.decoder
     clock = torch.randint(0, decoder.clock.period, (1,))
     states = decoder.initial_states(latents.shape[0])
     with matrix_products_in_bf16():
-        features, _ = decoder.features(latents, states)
-    frames, _ = decoder.windows(features.float(), clock)
-    return decoder.overlap_add(frames, states["overlap"])[0]
+        features, tones, _ = decoder.features(latents, states)
+    frames, _ = decoder.windows(features.float(), tones.float(), clock)
+    return decoder.overlap_add(frames, states["overlap"])[0], tones.float()
 
 
 def matrix_products_in_bf16() -> torch.autocast:
@@ -88,14 +93,23 @@ def matrix_products_in_bf16() -> torch.autocast:
 
 def checked(network: LiveAutoencoder, excerpts: Excerpts, run: Run) -> float:
     """The validation of an averaged network."""
-    return validate(network, lambda latents: decode_anywhere(network, latents), excerpts, run)
+    return validate(network, lambda latents: decode_anywhere(network, latents)[0], excerpts, run)
 
 
 def reconstruction_loss(
-    copy: Tensor, audio: Tensor, rate_hz: int, args: argparse.Namespace
-) -> Tensor:
-    """All that is heard of a copy without discriminators, in both stages."""
-    loss = losses.live_spectral_loss(copy, audio, rate_hz, STFTS)
+    network: LiveAutoencoder, copy: Tensor, tones: Tensor, audio: Tensor, step: int,
+    args: argparse.Namespace,
+) -> Tensor:  # fmt: skip
+    """All that is heard of a copy without discriminators, in both stages.
+
+    Every other step listens to middle and side instead of left and right.
+    """
+    rate_hz, loss = network.preset.sample_rate_hz, copy.new_zeros(())
+    if args.tones and tones.shape[-1]:
+        loss = args.tones * tone_loss(tones, network.partials(audio))
+    if step % 2:
+        copy, audio = losses.middle_and_side(copy), losses.middle_and_side(audio)
+    loss = loss + losses.live_spectral_loss(copy, audio, rate_hz, STFTS)
     loss = loss + args.pitch * losses.pitch_loss(copy, audio, rate_hz)
     if args.purity:
         loss = loss + args.purity * losses.purity_loss(copy, audio, rate_hz)
@@ -104,7 +118,6 @@ def reconstruction_loss(
 
 def train(network: LiveAutoencoder, excerpts: Excerpts, run: Run, args: argparse.Namespace) -> None:
     """The first stage: spectra and KL."""
-    rate_hz = network.preset.sample_rate_hz
     network.encoder.requires_grad_(not args.keep_latents)
     average = Average(network, 0.998)
     learning = [p for p in network.parameters() if p.requires_grad]
@@ -115,11 +128,10 @@ def train(network: LiveAutoencoder, excerpts: Excerpts, run: Run, args: argparse
     average.updates = run.step
     for bar in run.steps([optimiser]):
         audio = excerpts.batch(args.batch)
-        copy, mean, log_variance = reconstruct(network, audio)
-        if run.step % 2:
-            copy, audio = losses.middle_and_side(copy), losses.middle_and_side(audio)
-        spectral = reconstruction_loss(copy, audio, rate_hz, args)
-        loss = spectral + args.kl * losses.kl_loss(mean, log_variance)
+        mean, log_variance = encoded(network, audio)
+        copy, tones = decode_anywhere(network, sampled(mean, log_variance))
+        heard = reconstruction_loss(network, copy, tones, audio, run.step, args)
+        loss = heard + args.kl * losses.kl_loss(mean, log_variance)
         loss.backward()  # type: ignore[no-untyped-call]
         clip_and_step(optimiser, network, 1.0)
         average.update(network)
@@ -139,7 +151,7 @@ def train_adversarial(
     network: LiveAutoencoder, excerpts: Excerpts, run: Run, args: argparse.Namespace
 ) -> None:
     """The second stage: the decoder against the discriminators, on fixed latents."""
-    rate_hz, weights = network.preset.sample_rate_hz, losses.Weights()
+    weights = losses.Weights()
     network.encoder.requires_grad_(False)
     judges = Discriminators(args.discriminator_width)
     average = Average(network, 0.998)
@@ -153,14 +165,12 @@ def train_adversarial(
         audio = excerpts.batch(max(2, args.batch // 3))
         with torch.no_grad():
             mean, log_variance = network.encode(audio)
-        copy = decode_anywhere(network, sampled(mean, log_variance, 0.5))
+        copy, tones = decode_anywhere(network, sampled(mean, log_variance, 0.5))
         teach(judges, theirs, audio, copy)
         features, adversarial = opinion(judges, audio, copy)
-        if run.step % 2:
-            copy, audio = losses.middle_and_side(copy), losses.middle_and_side(audio)
-        spectral = reconstruction_loss(copy, audio, rate_hz, args)
+        heard = reconstruction_loss(network, copy, tones, audio, run.step, args)
         loss = (
-            weights.spectral / 5 * spectral
+            weights.spectral / 5 * heard
             + weights.features / 5 * features
             + weights.adversarial * adversarial
         )

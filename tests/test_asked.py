@@ -3,37 +3,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from keyed import Keyed
 
-from engine.asked import HEARD, Asked, pushed, wishes_of
+from engine.asked import COURSE, COURSE_S, HEARD, Asked, pushed, wishes_of
 from engine.backends import standin
 from engine.bearings import Bearings
 from engine.brief import SCALES, Wishes
 from engine.bundle import Bundle
-from engine.clock import KEYS, SIXTEENTHS
+from engine.clock import KEYS
 from engine.controls import Controls, ControlSnapshot
 from engine.harmony import notes_of
-from engine.session import Array, Backend
+from engine.session import Backend
 
 BUNDLE = standin.bundle(prompting=True)
 RATE_HZ = 25.0
 FREE = Bearings()
-
-
-class Keyed(standin.StandIn):
-    """The stand-in, whose tokens tell of keys: token t speaks for the key t, and against others."""
-
-    def session(self, graph: str):  # type: ignore[no-untyped-def]
-        session = super().session(graph)
-        if graph == "evidence":
-            plain = session.run
-
-            def run(feeds: dict[str, Array], *out: dict[str, Array]) -> dict[str, Array]:
-                said = plain(feeds, *out)["evidence"]
-                said[..., SIXTEENTHS:] = 4.0 * np.eye(KEYS)[feeds["tokens"] % KEYS] - 1.0
-                return {"evidence": said}
-
-            session.run = run  # type: ignore[method-assign]
-        return session
 
 
 def asked_of(backend: Backend | None = None, **pulls: float) -> Asked:
@@ -133,7 +117,6 @@ def test_an_asked_key_holds_back_what_does_not_fit_and_favours_nothing() -> None
     expected = [0.0 if token in fitting else asked.fence.min() for token in range(most)]
     np.testing.assert_allclose(asked.fence[:most], expected, atol=1e-6)
     assert asked.fence.min() < -0.5 and not asked.lean.any()
-    np.testing.assert_allclose(asked.leaning(0, 1)[0], asked.fence)
 
 
 def test_a_fence_neither_fades_nor_follows_the_guidance_and_stands_around_what_is_heard() -> None:
@@ -144,10 +127,11 @@ def test_a_fence_neither_fades_nor_follows_the_guidance_and_stands_around_what_i
     fence = asked.fence
     np.testing.assert_allclose(fence, HEARD * whole)
     asked.hear(controls(guidance=3, density=0.5), replace(FREE, key=(2, 1)), 10)
-    np.testing.assert_allclose(asked.leaning(10, 3)[-1] - asked.lean, fence, atol=1e-6)
-    np.testing.assert_allclose(asked.leaning(10**6, 3)[0] - asked.lean, fence, atol=1e-6)
+    np.testing.assert_allclose(asked.fence, fence)
     asked.hear(controls(tonic=3), replace(FREE, key=(2, 1)), 20)  # what is asked goes before
     assert not np.array_equal(asked.fence, fence)
+    np.testing.assert_allclose(asked.leaning(20, 3)[-1] - asked.lean, asked.fence, atol=1e-6)
+    np.testing.assert_allclose(asked.leaning(10**6, 3)[0] - asked.lean, asked.fence, atol=1e-6)
     asked.hear(controls(), FREE, 30)
     assert not asked.fence.any()
 
@@ -158,3 +142,35 @@ def test_a_key_pulls_only_where_there_is_no_fence() -> None:
         asked.hear(controls(tonic=2, scale="minor"), FREE, 0)
     assert not fenced.lean.any() and fenced.brief.any()
     assert pulled.lean.any() and not pulled.fence.any()
+
+
+def test_a_compass_steers_by_what_was_played_as_hard_as_the_key_is_held() -> None:
+    asked = asked_of(Keyed(BUNDLE), pull=0.0, key_pull=2.0)
+    clear = np.full(40, 5 * len(SCALES))  # all of it in F major, whose notes D minor has
+    own, other = 5 * len(SCALES), 0  # F major, C major
+    steered = {}
+    for part, key in ((1.0, controls(tonic=2, scale="minor")), (HEARD, controls())):
+        asked.hear(key, replace(FREE, key=(2, 1)), 0)
+        assert asked.notes == 5
+        left, steered[part] = (
+            asked.leaning(0, 1, played)[0] - asked.fence
+            for played in (clear, np.array([other, own, other]))
+        )
+        assert steered[part][own] > 2 * left[own] and steered[part][other] < 2 * left[other] < 0
+        assert np.abs(steered[part]).max() <= part * COURSE * 2.0 * 3.0 + 1e-6
+    np.testing.assert_allclose(steered[HEARD], HEARD * steered[1.0], rtol=1e-5)
+
+
+def test_it_looks_at_what_was_played_since_it_was_asked_and_not_for_a_tonic_alone() -> None:
+    asked = asked_of(Keyed(BUNDLE), key_pull=2.0)
+    asked.hear(controls(), FREE, 0)
+    assert asked.watched(10) == 0
+    asked.hear(controls(tonic=2, scale="minor"), FREE, 10)
+    assert BUNDLE.manifest.prompting is not None
+    most = min(round(COURSE_S * RATE_HZ), BUNDLE.manifest.prompting.language_context)
+    assert [asked.watched(now) for now in (10, 15, 10 + most, 10**6)] == [0, 5, most, most]
+    asked.hear(controls(tonic=2), FREE, 50)
+    assert asked.watched(60) == 0 and asked.notes is None
+    free = asked_of(Keyed(BUNDLE))
+    free.hear(controls(tonic=2, scale="minor"), FREE, 0)
+    assert free.watched(10) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -85,6 +86,47 @@ def test_the_encoder_of_a_stereo_preset_hears_the_middle_of_the_lower_half() -> 
     mono, wide = torch.cat([middle, middle], 1), torch.cat([middle + side, middle - side], 1)
     assert torch.allclose(net.encode(mono)[0], net.encode(wide)[0])
     assert net.encode(mono)[0].shape == (1, 12, WIDE.dim)
+
+
+@torch.no_grad()
+def test_an_oscillator_holds_a_pure_tone_whatever_the_latents_do() -> None:
+    net, tone, seconds = autoencoder(), 30, 2
+    decoder = net.decoder
+    decoder.head.weight.zero_()
+    decoder.head.bias.fill_(-60.0)
+    decoder.tones.weight.zero_()
+    decoder.tones.bias.fill_(-60.0)
+    decoder.tones.bias[tone :: decoder.clock.count] = -1.0
+    latents = torch.randn(1, seconds * P.latent_rate_hz, P.dim, dtype=torch.float64)
+    audio = decoded(net, latents, [7, latents.shape[1] - 7])[0, 0, P.fft_samples :]
+    n = torch.arange(len(audio), dtype=torch.float64) / P.sample_rate_hz
+    angle = 2 * torch.pi * decoder.clock.hz[tone] * n
+    waves = torch.stack([torch.cos(angle), torch.sin(angle)], 1)
+    found = torch.linalg.lstsq(waves, audio[:, None]).solution
+    assert float(found.norm()) == pytest.approx(math.exp(-1.0), rel=1e-6)
+    assert torch.allclose((waves @ found)[:, 0], audio, atol=1e-6)
+
+
+@torch.no_grad()
+def test_a_copy_told_the_partials_has_them() -> None:
+    net = autoencoder(WIDE)
+    decoder, rate_hz = net.decoder, WIDE.sample_rate_hz
+    clock = decoder.clock
+    n = torch.arange(2 * rate_hz, dtype=torch.float64) / rate_hz
+    audio = (0.1 * torch.sin(2 * torch.pi * clock.hz[40] * n)).expand(1, 2, -1)
+    levels = net.partials(audio.float())
+    assert levels.shape == (1, len(n) // WIDE.hop_samples, clock.count)
+    assert set(levels[0, 50:150].gt(-9.0).nonzero()[:, 1].tolist()) == {40}
+    decoder.head.weight.zero_()
+    decoder.head.bias.fill_(-60.0)
+    frames, _ = decoder.windows(
+        torch.zeros(1, levels.shape[1], WIDE.widths[0], dtype=torch.float64), levels.double(),
+        states(net)["clock"],
+    )  # fmt: skip
+    copy, _ = decoder.overlap_add(frames, states(net)["overlap"])
+    assert torch.equal(net.partials(copy.float())[0, 50:150].argmax(-1), torch.full((100,), 40))
+    level = float(copy.mean(1)[0, rate_hz // 2 : -rate_hz // 2].square().mean().sqrt())
+    assert level == pytest.approx(0.1 / math.sqrt(2), rel=0.1)
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.brief import SCALES, TONICS
-from engine.harmony import by_notes, misfit, notes_of
+from engine.harmony import CLEAR, MOST, Compass, by_notes, misfit, notes_of
 
 WHITE = (("C", "major"), ("A", "minor"), ("D", "dorian"), ("G", "mixolydian"))
 """The keys on the white notes."""
@@ -44,3 +44,35 @@ def test_a_tonic_or_a_scale_alone_leaves_the_rest_open() -> None:
     )
     any_tonic = np.minimum(np.log(ratios.mean(1)), 0)
     np.testing.assert_allclose(misfit(np.log(ratios), None, 1), any_tonic, atol=1e-5)
+
+
+def notes(**sure: float) -> np.ndarray:
+    """Three tokens: one of the notes of C, one of those of G, one of both."""
+    told = np.full((3, 12), -1.0, np.float32)
+    told[0, 0], told[1, 7] = sure["own"], sure["other"]
+    told[2, [0, 7]] = 1.0
+    return told
+
+
+def test_music_that_could_be_of_other_notes_is_told_apart_by_what_differs() -> None:
+    compass = Compass(notes(own=1.0, other=2.0))
+    course = compass.course(0, np.array([2, 2, 2, 1]))  # more of G than of C
+    np.testing.assert_allclose(course, np.clip([2.0, -3.0, 0.0], -MOST, MOST))
+    half = Compass(notes(own=CLEAR / 2, other=2.0)).course(0, np.array([0, 2]))
+    own, other = (CLEAR / 2 + 1.0) / 2, 0.0
+    left = 1.0 - (own - other) / CLEAR
+    np.testing.assert_allclose(half, left * np.clip([CLEAR / 2 + 1.0, -3.0, 0.0], -MOST, MOST),
+                               rtol=1e-5)  # fmt: skip
+
+
+def test_what_is_clear_is_left_alone_and_nothing_played_is_not_clear() -> None:
+    compass = Compass(notes(own=CLEAR + 0.5, other=2.0))
+    np.testing.assert_array_equal(compass.course(0, np.array([0, 0])), 0.0)
+    assert compass.course(0, np.zeros(0, np.int64)).any()
+
+
+def test_what_is_never_played_in_a_key_counts_as_hardly_ever() -> None:
+    told = np.zeros((2, 12), np.float32)
+    told[1, 0] = -100.0
+    course = Compass(told).course(0, np.array([1]))
+    np.testing.assert_allclose(course, [0.0, -3.0])

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keyed import Keyed
 
+from engine.asked import COURSE_S
 from engine.backends import standin
 from engine.backends.parrot import CONTEXT, VOCABULARY
 from engine.backends.sine import PLACE_PERIOD
@@ -14,7 +16,7 @@ from engine.bundle import Bundle
 from engine.clock import Clock
 from engine.controls import Controls, ControlSnapshot
 from engine.errors import BundleError
-from engine.planner import Planner
+from engine.planner import RUN_TOKENS, Planner
 from engine.writer import SLICE_TOKENS
 
 ASKED = standin.bundle(prompting=True)
@@ -49,6 +51,38 @@ def test_the_same_seed_gives_the_same_tokens_however_they_are_asked_for() -> Non
     assert len(set(whole.tolist())) > 4
     assert many(asked(), 96, 4) != whole.tolist()
     assert many(asked(seed=3), 96, 0) == whole.tolist()
+
+
+def keyed() -> Planner:
+    assert ASKED.manifest.prompting is not None
+    pulled = replace(ASKED.manifest.prompting, key_pull=2.0)
+    bundle = replace(ASKED, manifest=replace(ASKED.manifest, prompting=pulled))
+    return Planner(bundle, Keyed(bundle), 3)
+
+
+def test_so_does_a_compass() -> None:
+    key = asked(tonic=2, scale="minor")
+    one, two = keyed(), keyed()
+    whole = one.next(600, key)
+    parts = [two.next(count, key) for count in (5, 1, 31, 8, 48, *[4] * 60, 267)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+def test_a_compass_watches_whole_runs_since_the_key_was_asked() -> None:
+    made = keyed()
+    watched = []
+    leaning = made.asked.leaning
+    made.asked.leaning = lambda first, count, played: (  # type: ignore[method-assign]
+        watched.append((first, count, played.tolist())) or leaning(first, count, played)  # type: ignore[func-returns-value]
+    )  # fmt: skip
+    free = made.next(11, asked())
+    key = asked(tonic=2, scale="minor")
+    tokens = [*free, *made.next(13, key), *made.next(300, key)]
+    for first, count, played in watched:
+        end = first // RUN_TOKENS * RUN_TOKENS
+        start = max(11, end - min(CONTEXT, round(COURSE_S * made._rate_hz)))
+        assert played == ([] if first < 11 else tokens[start:end]), first
+        assert (first + count - 1) // RUN_TOKENS == first // RUN_TOKENS
 
 
 @settings(max_examples=15)
