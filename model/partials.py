@@ -32,8 +32,9 @@ def partial_levels(
 ) -> Tensor:
     """audio [B, samples] -> natural log levels [B, samples/hop, tones], FLOOR where none sounds.
 
-    grid_hz [tones], two or more: evenly spaced in pitch. Spectrum i is heard around sample i·hop + centre,
-    where `centre` is whole hops; behind the end is silence. A full-scale sine has level 0.
+    grid_hz [tones], two or more: evenly spaced in pitch. Spectrum i is heard around sample
+    i·hop + centre, where `centre` is whole hops; behind the end is silence. A full-scale sine has
+    level 0.
     """
     spectra, skipped = audio.shape[-1] // hop, centre // hop
     audio = F.pad(audio, (0, centre))[:, None]
