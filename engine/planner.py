@@ -147,10 +147,11 @@ class Planner:
     def _watched(self) -> Tokens:
         """What the compass looks at: whole runs, as far back as what is asked."""
         begun = (self._index + 1) % RUN_TOKENS
-        count = min(self.asked.watched(self._index + 1 - begun), len(self._past) - begun)
+        end = len(self._past) - begun
+        count = min(self.asked.watched(self._index + 1 - begun), end)
         if count <= 0:
             return NOTHING_PLAYED
-        return np.array(self._past, np.int64)[len(self._past) - begun - count :][:count]
+        return np.array(self._past, np.int64)[end - count : end]
 
     def _write(self, count: int, controls: ControlSnapshot) -> Tokens:
         """The next tokens, a run at a time."""

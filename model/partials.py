@@ -8,6 +8,7 @@ oscillators stays idle beside bins that sound nearly right at once (bench/LOG.md
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -38,11 +39,9 @@ def partial_levels(
     """
     spectra, skipped = audio.shape[-1] // hop, centre // hop
     audio = F.pad(audio, (0, centre))[:, None]
-    long, short = (
-        magnitudes(audio, Stft(stft.fft, stft.window, hop))[..., skipped : skipped + spectra]
-        for stft in (LONG.at(rate_hz), SHORT.at(rate_hz))
-    )
-    bin_hz = rate_hz / LONG.at(rate_hz).fft
+    stfts = [replace(stft.at(rate_hz), hop=hop) for stft in (LONG, SHORT)]
+    long, short = (magnitudes(audio, s)[..., skipped : skipped + spectra] for s in stfts)
+    bin_hz = rate_hz / stfts[0].fft
     top = min(math.ceil(1.02 * float(grid_hz[-1]) / bin_hz), long.shape[1] - 2)
     level, offset, peak = _peaks(torch.log(long), top)
     hz = (torch.arange(1, top + 1, device=audio.device)[:, None] + offset) * bin_hz
