@@ -7,7 +7,6 @@ themselves, as the autoencoder copies them, and other held-out songs are the anc
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
@@ -36,7 +35,7 @@ from model.sampling import continued
 from model.tokenise import Semantics
 from model.train_autoencoder import load_autoencoder
 from model.train_velocity import load_velocity
-from model.training import cores
+from model.training import cores, last_figures
 from model.velocity import VelocityNetwork
 
 BEFORE_S, AFTER_S = 6.0, 10.0
@@ -89,11 +88,6 @@ def went_on(
         context, tokens = part.latents[:, :before].flatten(1, 2), part.tokens.flatten(1, 2)
         parts.append(continued(network, context, behind, passes, tokens, part.brief, kind))
     return torch.cat(parts), perf_counter() - began_s
-
-
-def steps_of(folder: Path) -> int:
-    """How many steps a run has trained."""
-    return int(json.loads((folder / "log.jsonl").read_text().splitlines()[-1])["step"])
 
 
 def compared(
@@ -183,7 +177,8 @@ def _report(options: Namespace) -> int:
         for folder, (each, _, kind) in networks.items():
             torch.manual_seed(options.seed)  # the same noise for all
             made[folder.name], took_s = went_on(each, kind, windows, before, options.passes)
-            runs[folder.name] = {"context": kind, "steps": steps_of(folder), "took_s": took_s}
+            steps = last_figures(folder)["step"]
+            runs[folder.name] = {"context": kind, "steps": steps, "took_s": took_s}
         report = {
             "revision": machine.revision(), "machine": machine.describe(), "runs": runs,
             "split": options.split, "songs": options.songs, "passes": options.passes,

@@ -5,7 +5,8 @@ of what is asked the pull is strongest, and fades: the music turns at once, and 
 being pushed for ever. Time counts in tokens, so that it is the same whenever and however they are
 written. A key does not pull, it is a fence: tokens that do not fit it are held back, for as long as
 it is asked, or heard and held on to; and a compass, which favours what tells it from other keys as
-long as what was played does not (`engine.harmony`).
+long as what was played does not (`engine.harmony`). A tempo has a fence as well, beside its pull:
+tokens that do not fit the place in the bar at which they would fall are held back.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from engine.bearings import Bearings
 from engine.brief import FAMILIES, SCALES, Wishes, brief_of
-from engine.clock import KEYS
+from engine.clock import KEYS, SIXTEENTHS, Clock
 from engine.controls import ControlSnapshot
 from engine.harmony import Compass, by_notes, misfit, notes_of
 from engine.session import Backend, Floats
@@ -30,7 +31,7 @@ WORN_OUT = 20.0
 LONG_AGO = -(2**40)
 """A token so far back that nothing of a push is left."""
 HEARD = 0.25
-"""Part of the fence that stands around a key that was only heard: of four, one is heard wrong, and
+"""Part of a fence that stands around what was only heard: of four keys, one is heard wrong, and
 music kept as well in its key by a quarter as by the whole (bench/LOG.md, 2026-11-22)."""
 COURSE = 2.0
 """How hard the compass steers, as a multiple of the fence."""
@@ -55,11 +56,16 @@ class Asked:
         self._lean = backend.session("lean")
         self._notes: Floats | None = None
         self._compass: Compass | None = None
+        tokens = np.arange(prompting.vocabulary)[None]
+        said = backend.session("evidence").run({"tokens": tokens})["evidence"][0]
         if prompting.key_pull:
-            tokens = np.arange(prompting.vocabulary)[None]
-            said = backend.session("evidence").run({"tokens": tokens})["evidence"]
-            self._notes = by_notes(said[0, :, -KEYS:])
+            self._notes = by_notes(said[:, -KEYS:])
             self._compass = Compass(self._notes)
+        misplaced = np.minimum(said[:, :SIXTEENTHS].T, np.float32(0.0))
+        self._off_beat: Floats = np.float32(prompting.beat_pull) * misplaced
+        """[place in the bar, V] ≤ 0: how badly each token fits there."""
+        self._clock: Clock | None = None
+        self._beats = HEARD  # part of that which counts
         self.brief: Floats = np.zeros(prompting.brief_size, np.float32)
         self.lean: Floats = np.zeros(prompting.vocabulary, np.float32)
         self.fence: Floats = np.zeros(prompting.vocabulary, np.float32)
@@ -102,6 +108,7 @@ class Asked:
         size = self._prompting.embedding
         filled = bearings.filled(wishes)
         self.brief = brief_of(self._place, size, filled)
+        self._clock, self._beats = bearings.clock, 1.0 if wishes.bpm is not None else HEARD
         keyed = wishes.tonic is not None or wishes.scale is not None
         self._enclose(filled.tonic, filled.scale, 1.0 if keyed else HEARD)
         pulling = replace(wishes, tonic=None, scale=None) if self._notes is not None else wishes
@@ -124,17 +131,25 @@ class Asked:
         `played` int64[n] are the tokens that the compass looks at.
         """
         sizes = self._prompting
-        held = self.fence
+        held = self.fence + self._kept_beat(first, count)
         if self._compass is not None and self.notes is not None:
             hard = np.float32(COURSE * self._fenced[2] * sizes.key_pull)
             held = held + hard * self._compass.course(self.notes, played)
         if not self._leans or first - self.since > WORN_OUT * sizes.fade_s * self._rate_hz:
             # There is nothing to push, or what is left rounds to nothing.
-            return (self.lean + held)[None]
+            return self.lean + held
         elapsed_s = np.maximum(np.arange(first, first + count) - self.since, 0) / self._rate_hz
         strength = pushed(elapsed_s, sizes.push, sizes.fade_s).astype(np.float32)
         lean: Floats = strength[:, None] * self.lean + held
         return lean
+
+    def _kept_beat(self, first: int, count: int) -> Floats:
+        """float32[count | 1, V] ≤ 0: the fence around the beat, for the tokens from `first` on."""
+        if self._clock is None or not self._prompting.beat_pull:
+            return np.zeros((1, 1), np.float32)
+        places = self._clock.places(np.arange(first, first + count)).astype(np.int64) % SIXTEENTHS
+        held: Floats = np.float32(self._beats) * self._off_beat[places]
+        return held
 
     def _enclose(self, tonic: int | None, scale: int | None, part: float) -> None:
         """A fence around this key, or part of one, and its notes; none around no key."""

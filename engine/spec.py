@@ -156,20 +156,22 @@ class PromptingSpec:
     push: float = PUSH  # how much more of it right behind a change of what is asked: 1 doubles it
     fade_s: float = FADE_S  # in which that falls to 1/e
     key_pull: float = 0.0  # of how badly a token fits the key, taken from its logit
+    beat_pull: float = 0.0  # the same of its place in the bar
 
     def __post_init__(self) -> None:
         """BundleError for a pull that cannot be."""
-        least = min(self.pull, self.push, self.key_pull)
+        least = min(self.pull, self.push, self.key_pull, self.beat_pull)
         if not (least >= 0 and self.fade_s > 0):
             raise BundleError(
-                f"prompting: pull {self.pull:g}, push {self.push:g} and key_pull {self.key_pull:g} "
-                f"are at least 0, fade_s {self.fade_s:g} is more than 0"
+                f"prompting: pull {self.pull:g}, push {self.push:g}, key_pull {self.key_pull:g} "
+                f"and beat_pull {self.beat_pull:g} are at least 0, fade_s {self.fade_s:g} is more "
+                "than 0"
             )
 
     @classmethod
     def read(cls, fields: Fields) -> PromptingSpec:
         """From the manifest; BundleError names a wrong field."""
-        pulls = ("pull", "push", "fade_s", "key_pull")
+        pulls = ("pull", "push", "fade_s", "key_pull", "beat_pull")
         return cls(
             fields.whole("embedding"), fields.whole("codes"), fields.whole("vocabulary"),
             fields.whole("token_frames"), fields.whole("language_context"), fields.text("words"),

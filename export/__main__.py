@@ -10,7 +10,7 @@ from engine.errors import UsageError
 from engine.spec import FADE_S, PULL, LadderSpec
 from export.command import answered
 from export.networks import Networks
-from export.pack import KEY_PULL, PUSH, Label, pack, training_figures
+from export.pack import BEAT_PULL, KEY_PULL, PUSH, Label, pack, training_figures
 from export.prompting import Prompting
 
 PAIR = ("autoencoder", "velocity")
@@ -43,6 +43,8 @@ def parser() -> argparse.ArgumentParser:
                    help="in which that falls to 1/e")  # fmt: skip
     p.add_argument("--key-pull", type=float, default=KEY_PULL,
                    help="how hard tokens that do not fit the key are held back")  # fmt: skip
+    p.add_argument("--beat-pull", type=float, default=BEAT_PULL,
+                   help="how hard tokens that do not fit the bar are held back")  # fmt: skip
     p.add_argument("--trained-on", default=OWN_CORPUS, help="for the manifest and the model card")
     p.add_argument("--note", type=Path, help="markdown to append to the model card")
     p.add_argument("--compute", choices=["fp32", "int8"], default="fp32",
@@ -120,7 +122,8 @@ def main(argv: list[str] | None = None) -> int:
             note=args.note.read_text() if args.note else "",
             ladder=LadderSpec(args.steps, 1, fallback_steps(args.steps)),
             temperature=args.temperature, guidance=args.guidance,
-            pull=args.pull, push=args.push, fade_s=args.fade, key_pull=args.key_pull,
+            pull=args.pull, push=args.push, fade_s=args.fade,
+            key_pull=args.key_pull, beat_pull=args.beat_pull,
         )  # fmt: skip
         measured: dict[str, float | str] = {}
         for name in (*PAIR, *PROMPTING):

@@ -42,12 +42,13 @@ from export.networks import Networks, preset_name, round_off
 from export.parity import measure_whole
 from export.sizes import resized, size_spec, sized_graphs
 from export.streams import CHUNKS
+from model.training import last_figures
 from model.velocity import VelocityNetwork
 
 LICENCE_FILE = Path(__file__).resolve().parents[1] / "LICENSE"
 WORDS_FILE = "words.json"
 LADDER = LadderSpec(10, 1, (6, 4, 2))
-PUSH, KEY_PULL = 1.5, 4.0
+PUSH, KEY_PULL, BEAT_PULL = 1.5, 4.0, 2.0
 """What `make adherence` found best on the shipped bundle, see bench/LOG.md."""
 GOLDEN = GoldenSpec("golden.npz", seed=7, steps=4, chunks=2, tolerance=1e-3)
 GOLDEN_SEEDS = 20
@@ -67,13 +68,14 @@ class Label:
     push: float = PUSH  # how much more right behind a change of what is asked
     fade_s: float = FADE_S  # in which that falls to 1/e
     key_pull: float = KEY_PULL  # how hard what does not fit a key is held back
+    beat_pull: float = BEAT_PULL  # and what does not fit its place in the bar
     trained_on: str = ""
     note: str = ""
     ladder: LadderSpec = LADDER
 
     def __post_init__(self) -> None:
         """UsageError for a control that would start outside its range, or a pull that cannot be."""
-        for name in ("pull", "push", "fade_s", "key_pull"):
+        for name in ("pull", "push", "fade_s", "key_pull", "beat_pull"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0 and (value > 0 or name != "fade_s")):
                 least = "more than 0" if name == "fade_s" else "0 or more"
@@ -212,6 +214,7 @@ def prompting_spec(networks: Networks, label: Label) -> PromptingSpec | None:
         push=label.push,
         fade_s=label.fade_s,
         key_pull=label.key_pull,
+        beat_pull=label.beat_pull,
     )
 
 
@@ -257,11 +260,8 @@ def _agreed(bundle: Bundle) -> tuple[GoldenSpec, Floats]:
 
 def training_figures(run: Path, part: str) -> dict[str, float | str]:
     """The last line of a run's log, as `training.PART.FIGURE`; nothing where there is no log."""
-    log = run / "log.jsonl"
-    lines = log.read_text().splitlines() if log.exists() else []
-    last = json.loads(lines[-1]) if lines else {}
     return {
         f"training.{part}.{key}": value
-        for key, value in last.items()
+        for key, value in last_figures(run).items()
         if isinstance(value, int | float) and math.isfinite(value)
     }

@@ -186,7 +186,9 @@ def write(networks: Networks, preset: Preset, out: Path, measured: Measured) -> 
     for name, network in parts.items():
         run = Run(out / name, Budget(steps=1, minutes=1.0))
         run.save({"average": network}, preset=preset.name, **facts.get(name, {}))
-        run.log_path.write_text(json.dumps(trained(measured, name)) + "\n")
+        run.log_path.unlink(missing_ok=True)
+        if known := trained(measured, name):
+            run.log_path.write_text(json.dumps(known) + "\n")
     return [out / name for name in parts]
 
 

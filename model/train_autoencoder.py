@@ -25,10 +25,10 @@ from model.presets import PRESETS, Codec, Preset
 from model.train_autoencoder_paper import train_published
 from model.training import Average, Budget, Run, clip_and_step, cores
 
-STEPPED = {"lr": 1e-3, "kl": 8e-3, "pitch": 1.0, "purity": 1.0, "tones": 1.0,
+STEPPED = {"lr": 1e-3, "kl": 8e-3, "pitch": 1.0, "purity": 1.0, "tones": 1.0, "mel": 1.0,
            "discriminator_width": 8}  # fmt: skip
 PUBLISHED = {"lr": 2e-4, "kl": losses.Weights().kl, "pitch": 0.0, "purity": 0.0,
-             "tones": 0.0, "discriminator_width": 32}  # fmt: skip
+             "tones": 0.0, "mel": 0.0, "discriminator_width": 32}  # fmt: skip
 """What the options of the live and of the published form are where they are not given."""
 STFTS = (losses.Stft(2048, 2048, 512), losses.Stft(1024, 1024, 256), losses.Stft(256, 256, 64))
 
@@ -56,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
                    help="loss between partials; default: 1; published form 0")  # fmt: skip
     p.add_argument("--tones", type=float,
                    help="loss of oscillators' levels; default: 1; published form 0")  # fmt: skip
+    p.add_argument("--mel", type=float,
+                   help="loss of mel bands, by 10 dB; default: 1; published form 0")  # fmt: skip
     p.add_argument("--discriminator-width", type=int, help="default: 8; published form 32")
     p.add_argument("--validate-every", type=int, default=400)
     p.add_argument("--device", default="cpu", help="of the published form: cpu or cuda")
@@ -110,10 +112,7 @@ def reconstruction_loss(
     if step % 2:
         copy, audio = losses.middle_and_side(copy), losses.middle_and_side(audio)
     loss = loss + losses.live_spectral_loss(copy, audio, rate_hz, STFTS)
-    loss = loss + args.pitch * losses.pitch_loss(copy, audio, rate_hz)
-    if args.purity:
-        loss = loss + args.purity * losses.purity_loss(copy, audio, rate_hz)
-    return loss
+    return loss + losses.listening_loss(copy, audio, rate_hz, args.pitch, args.purity, args.mel)
 
 
 def train(network: LiveAutoencoder, excerpts: Excerpts, run: Run, args: argparse.Namespace) -> None:
@@ -129,7 +128,8 @@ def train(network: LiveAutoencoder, excerpts: Excerpts, run: Run, args: argparse
     for bar in run.steps([optimiser]):
         audio = excerpts.batch(args.batch)
         mean, log_variance = encoded(network, audio)
-        copy, tones = decode_anywhere(network, sampled(mean, log_variance))
+        spread = 0.5 if args.keep_latents else 1.0
+        copy, tones = decode_anywhere(network, sampled(mean, log_variance, spread))
         heard = reconstruction_loss(network, copy, tones, audio, run.step, args)
         loss = heard + args.kl * losses.kl_loss(mean, log_variance)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -215,6 +215,8 @@ def settle(args: argparse.Namespace) -> None:
             f"--preset {args.preset} trains against its discriminators from the start: "
             "leave --adversarial-minutes out"
         )
+    if published and args.tones:
+        raise SystemExit(f"--preset {args.preset} has no oscillators: leave --tones out")
     if not published and args.device != "cpu":
         raise SystemExit(f"--preset {args.preset} trains on the CPU: leave --device out")
     if args.device.startswith("cuda") and not torch.cuda.is_available():

@@ -46,10 +46,7 @@ def train_published(
         teach(judges, theirs, audio, copy)
         loss = generator_loss(judges, audio, copy) + args.kl * losses.kl_loss(mean, log_variance)
         rate_hz = network.preset.sample_rate_hz
-        if args.pitch:
-            loss = loss + args.pitch * losses.pitch_loss(copy, audio, rate_hz)
-        if args.purity:
-            loss = loss + args.purity * losses.purity_loss(copy, audio, rate_hz)
+        loss = loss + losses.listening_loss(copy, audio, rate_hz, args.pitch, args.purity, args.mel)
         loss.backward()  # type: ignore[no-untyped-call]
         clip_and_step(mine, network, LIMIT)
         average.update(network)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
+LOG = "log.jsonl"
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -83,6 +84,13 @@ class Budget:
         return min(1.0, (step + 1) / self.warmup) * max(0.02, fall)
 
 
+def last_figures(folder: Path) -> dict[str, Any]:
+    """The last line of the log of a run folder; nothing where there is none."""
+    log = folder / LOG
+    lines = log.read_text().splitlines() if log.exists() else []
+    return dict(json.loads(lines[-1])) if lines else {}
+
+
 @dataclass
 class Run:
     """One training run on disk."""
@@ -105,7 +113,7 @@ class Run:
     @property
     def log_path(self) -> Path:
         """Where its figures lie, a line of JSON each time they are taken."""
-        return self.folder / "log.jsonl"
+        return self.folder / LOG
 
     def load(self, parts: dict[str, Any]) -> dict[str, Any] | None:
         """Resume: give each part its state back; the checkpoint, or None where there is none.

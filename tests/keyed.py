@@ -1,4 +1,4 @@
-"""A stand-in whose tokens are of keys."""
+"""A stand-in whose tokens are of keys and of places in the bar."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.session import Array
 
 
 class Keyed(standin.StandIn):
-    """Token t speaks for the key t, and against all others."""
+    """Token t speaks for the key t and the place t, and against all others."""
 
     def session(self, graph: str):  # type: ignore[no-untyped-def]
         session = super().session(graph)
@@ -19,6 +19,7 @@ class Keyed(standin.StandIn):
 
             def run(feeds: dict[str, Array], *out: dict[str, Array]) -> dict[str, Array]:
                 said = plain(feeds, *out)["evidence"]
+                said[..., :SIXTEENTHS] -= 0.5
                 said[..., SIXTEENTHS:] = 4.0 * np.eye(KEYS)[feeds["tokens"] % KEYS] - 1.0
                 return {"evidence": said}
 

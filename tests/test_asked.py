@@ -10,7 +10,7 @@ from engine.backends import standin
 from engine.bearings import Bearings
 from engine.brief import SCALES, Wishes
 from engine.bundle import Bundle
-from engine.clock import KEYS
+from engine.clock import KEYS, SIXTEENTHS, Clock
 from engine.controls import Controls, ControlSnapshot
 from engine.harmony import notes_of
 from engine.session import Backend
@@ -142,6 +142,36 @@ def test_a_key_pulls_only_where_there_is_no_fence() -> None:
         asked.hear(controls(tonic=2, scale="minor"), FREE, 0)
     assert not fenced.lean.any() and fenced.brief.any()
     assert pulled.lean.any() and not pulled.fence.any()
+
+
+# ---- beats ----------------------------------------------------------------------------------
+
+
+def test_a_tempo_holds_back_what_does_not_fall_where_the_clock_stands() -> None:
+    backend, clock = Keyed(BUNDLE), Clock(120.0, 3.0, RATE_HZ)
+    asked = asked_of(backend, pull=0.0, beat_pull=2.0)
+    tokens = np.arange(asked.lean.shape[0])[None]
+    said = backend.session("evidence").run({"tokens": tokens})["evidence"][0]
+    assert said[:, :SIXTEENTHS].min() < 0 < said[:, :SIXTEENTHS].max()
+    places = np.floor(clock.places(np.arange(40, 90))).astype(int)
+    assert set(places.tolist()) == set(range(SIXTEENTHS))
+    expected = 2.0 * np.minimum(said[:, places].T, 0.0)
+    asked.hear(controls(bpm=120), replace(FREE, clock=clock), 0)
+    np.testing.assert_allclose(asked.leaning(40, 50), expected, rtol=1e-6)
+    np.testing.assert_array_equal(asked.leaning(61, 8), asked.leaning(40, 50)[21:29])
+    asked.hear(controls(), replace(FREE, clock=clock), 10)  # only heard
+    np.testing.assert_allclose(asked.leaning(40, 50), HEARD * expected, rtol=1e-6)
+    asked.hear(controls(), FREE, 20)
+    assert not asked.leaning(40, 50).any()
+
+
+def test_a_tempo_is_as_it_was_where_a_bundle_wants_no_fence() -> None:
+    asked = asked_of(pull=0.0)
+    asked.hear(controls(bpm=120), replace(FREE, clock=Clock(120.0, 3.0, RATE_HZ)), 0)
+    assert not asked.leaning(40, 50).any()
+
+
+# ---- the compass ----------------------------------------------------------------------------
 
 
 def test_a_compass_steers_by_what_was_played_as_hard_as_the_key_is_held() -> None:

@@ -82,13 +82,14 @@ def test_with_three_more_runs_it_packs_what_takes_prompts(
     monkeypatch.setattr(command, "pack", lambda *args, **named: calls.append((*args, named)))
     arguments = save_prompting_runs(tmp_path)
     (tmp_path / "language" / "log.jsonl").write_text('{"loss": 3.5}\n')
-    pulls = ["--pull", "0.7", "--push", "2", "--fade", "4", "--key-pull", "0.5"]
+    pulls = ["--pull", "0.7", "--push", "2", "--fade", "4", "--key-pull", "0.5", "--beat-pull", "3"]
     assert command.main([*arguments, "--guidance", "2", *pulls]) == 0
     nets, _, label, named = calls[0]
     assert nets.prompting.words == WORDS
     assert nets.velocity.preset.conditions == ("tokens", "brief")
     assert label.guidance == 2.0
-    assert (label.pull, label.push, label.fade_s, label.key_pull) == (0.7, 2.0, 4.0, 0.5)
+    assert (label.pull, label.push, label.fade_s) == (0.7, 2.0, 4.0)
+    assert (label.key_pull, label.beat_pull) == (0.5, 3.0)
     assert named["measured"] == {"training.velocity.loss": 0.4, "training.language.loss": 3.5}
 
 

@@ -101,7 +101,8 @@ def test_a_bundle_with_prompts_says_how_it_is_asked() -> None:
     assert (prompting.embedding, prompting.codes, prompting.vocabulary) == (64, 12, 32)
     assert (prompting.token_frames, prompting.language_context) == (2, 24)
     assert prompting.brief_size == nets.prompting.language.brief
-    assert (prompting.pull, prompting.push, prompting.key_pull) == (0.8, 1.5, 4.0)
+    assert (prompting.pull, prompting.push) == (0.8, 1.5)
+    assert (prompting.key_pull, prompting.beat_pull) == (4.0, 2.0)
     controls = {control.name: control for control in manifest.controls}
     assert controls["guidance"].default == 1.5
     assert controls["top_k"].maximum == 32
@@ -160,6 +161,7 @@ def test_a_pull_that_cannot_be_is_refused() -> None:
         ({"pull": -0.1}, "pull is -0.1, it takes 0 or more"),
         ({"fade_s": 0.0}, "fade_s is 0, it takes more than 0"),
         ({"key_pull": float("inf")}, "key_pull is inf, it takes 0 or more"),
+        ({"beat_pull": -1.0}, "beat_pull is -1, it takes 0 or more"),
     ):
         with pytest.raises(UsageError, match=says):
             Label(**wrong)

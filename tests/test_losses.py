@@ -37,6 +37,36 @@ def test_a_full_scale_sine_reads_one_at_any_resolution() -> None:
         assert torch.allclose(middle, torch.ones_like(middle), atol=1e-3)
 
 
+@pytest.mark.parametrize("stft", [losses.Stft(512, 512, 128), losses.Stft(512, 256, 60),
+                                  losses.Stft(75, 50, 7)])  # fmt: skip
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+def test_power_and_its_gradient_are_those_of_the_plain_transform(
+    stft: losses.Stft, mode: str
+) -> None:
+    audio = noise(2, 2, 2400).requires_grad_()
+    ours = losses.power_spectrogram(audio, stft, mode)
+    plain = torch.stft(
+        audio.flatten(0, 1), stft.fft, stft.hop, stft.window, torch.hann_window(stft.window),
+        center=True, pad_mode=mode, return_complex=True,
+    ).abs().square()  # fmt: skip
+    torch.testing.assert_close(ours, plain)
+    weights = noise(*plain.shape, seed=1)
+    one, other = (
+        torch.autograd.grad((weights * torch.log(power + 1e-6)).sum(), audio)[0]
+        for power in (ours, plain)
+    )
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))
+
+
+def test_what_is_listened_to_is_the_weighted_sum_of_what_has_a_weight() -> None:
+    copy, audio = noise(2, 1, 12000), noise(2, 1, 12000, seed=1)
+    terms = [losses.pitch_loss, losses.purity_loss, losses.mel_db_error]
+    pitch, purity, mel = (float(term(copy, audio, RATE_HZ)) for term in terms)
+    whole = losses.listening_loss(copy, audio, RATE_HZ, 0.5, 2.0, 3.0)
+    assert float(whole) == pytest.approx(0.5 * pitch + 2.0 * purity + 0.3 * mel)
+    assert float(losses.listening_loss(copy, audio, RATE_HZ, 0.0, 0.0, 0.0)) == 0.0
+
+
 @pytest.mark.parametrize("rate_hz", [8000, 24000])
 def test_mel_filters_are_those_of_bench(rate_hz: int) -> None:
     ours = losses.mel_filters(rate_hz, 2048, 80, torch.device("cpu")).numpy().T

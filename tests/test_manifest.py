@@ -30,11 +30,12 @@ def test_a_manifest_without_prompting_says_nothing_of_it() -> None:
 
 def test_a_manifest_that_says_nothing_of_a_push_has_none() -> None:
     values = standin.bundle(prompting=True).manifest.to_json()
-    for name in ("pull", "push", "fade_s", "key_pull"):
+    for name in ("pull", "push", "fade_s", "key_pull", "beat_pull"):
         del values["prompting"][name]
     prompting = Manifest.from_json(values).prompting
     assert prompting is not None
-    assert (prompting.pull, prompting.push, prompting.key_pull) == (0.8, 0.0, 0.0)
+    assert (prompting.pull, prompting.push) == (0.8, 0.0)
+    assert (prompting.key_pull, prompting.beat_pull) == (0.0, 0.0)
 
 
 def test_another_format_is_refused_with_both_numbers() -> None:

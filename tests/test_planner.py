@@ -55,13 +55,13 @@ def test_the_same_seed_gives_the_same_tokens_however_they_are_asked_for() -> Non
 
 def keyed() -> Planner:
     assert ASKED.manifest.prompting is not None
-    pulled = replace(ASKED.manifest.prompting, key_pull=2.0)
+    pulled = replace(ASKED.manifest.prompting, key_pull=2.0, beat_pull=2.0)
     bundle = replace(ASKED, manifest=replace(ASKED.manifest, prompting=pulled))
     return Planner(bundle, Keyed(bundle), 3)
 
 
-def test_so_does_a_compass() -> None:
-    key = asked(tonic=2, scale="minor")
+def test_so_do_a_compass_and_a_fence_around_the_beat() -> None:
+    key = asked(tonic=2, scale="minor", bpm=130)
     one, two = keyed(), keyed()
     whole = one.next(600, key)
     parts = [two.next(count, key) for count in (5, 1, 31, 8, 48, *[4] * 60, 267)]

@@ -6,7 +6,9 @@ from engine.manifest import Manifest
 from engine.spec import LadderSpec
 
 
-@pytest.mark.parametrize("wrong", [{"pull": -1}, {"push": -0.5}, {"key_pull": -1}, {"fade_s": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"pull": -1}, {"push": -0.5}, {"key_pull": -1}, {"beat_pull": -1}, {"fade_s": 0}]
+)
 def test_a_pull_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
     values = standin.bundle(prompting=True).manifest.to_json()
     values["prompting"] |= wrong

@@ -137,6 +137,7 @@ def test_the_latents_of_another_run_can_be_kept(tmp_path: Path) -> None:
     ("options", "says"),
     [
         (["--adversarial-minutes", "1"], "leave --adversarial-minutes out"),
+        (["--tones", "1"], "has no oscillators: leave --tones out"),
         (["--device", "cuda:9"], "torch sees no GPU here"),
     ],
 )
