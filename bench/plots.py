@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +60,51 @@ def continuation(
     """Mel spectrogram, chroma and onsets of prompt + each column, the seam marked in all."""
     head = mono(prompt)
     figure, grid = _figure(3, len(columns), (7.0 * len(columns), 8.0))
-    top_db = 10.0 * np.log10(float(mel_power(head, rate_hz).max()) + 1e-12)
-    for column, (name, tail) in enumerate(columns.items()):
+    top_db = _top_db(head, rate_hz)
+    for place, (name, tail) in enumerate(columns.items()):
         audio = np.concatenate([head, mono(tail)])
-        _mel_image(grid[0][column], audio, rate_hz, top_db)
-        _chroma_image(grid[1][column], audio, rate_hz)
-        _onset_line(grid[2][column], audio, rate_hz)
-        grid[0][column].set_title(f"{title}: {name}", fontsize=10)
-        for row in range(3):
-            mark = "white" if row < 2 else "black"
-            grid[row][column].axvline(len(head) / rate_hz, color=mark, linestyle="--")
+        column = [row[place] for row in grid]
+        _heard(column, f"{title}: {name}", audio, rate_hz, top_db, len(head) / rate_hz)
     figure.savefig(path, dpi=80)
+
+
+def sheet(
+    path: Path, sounds: Mapping[str, tuple[npt.ArrayLike, float | None]], rate_hz: int
+) -> None:
+    """The same three of each sound, at most five beside each other, each at a level of its own.
+
+    Where there is a second, a mark stands there.
+    """
+    wide = min(5, len(sounds))
+    rows = -(-len(sounds) // wide)
+    figure, grid = _figure(3 * rows, wide, (6.0 * wide, 5.2 * rows))
+    for axes in grid.flat:
+        axes.set_visible(False)
+    for place, (name, (sound, mark_s)) in enumerate(sounds.items()):
+        row, column = divmod(place, wide)
+        audio = mono(sound)
+        three = [grid[3 * row + k][column] for k in range(3)]
+        _heard(three, name, audio, rate_hz, _top_db(audio, rate_hz), mark_s)
+    figure.savefig(path, dpi=60)
+
+
+def _top_db(audio: Array, rate_hz: int) -> float:
+    return float(10.0 * np.log10(float(mel_power(audio, rate_hz).max()) + 1e-12))
+
+
+def _heard(
+    column: Sequence[Any], title: str, audio: Array, rate_hz: int, top_db: float,
+    mark_s: float | None,
+) -> None:  # fmt: skip
+    """Mel spectrogram, chroma and onsets of a sound, one above the other."""
+    _mel_image(column[0], audio, rate_hz, top_db)
+    _chroma_image(column[1], audio, rate_hz)
+    _onset_line(column[2], audio, rate_hz)
+    column[0].set_title(title, fontsize=10)
+    for axes, mark in zip(column, ("white", "white", "black"), strict=True):
+        axes.set_visible(True)
+        if mark_s is not None:
+            axes.axvline(mark_s, color=mark, linestyle="--")
 
 
 def side_by_side(path: Path, title: str, sounds: Mapping[str, npt.ArrayLike], rate_hz: int) -> None:
@@ -80,7 +114,7 @@ def side_by_side(path: Path, title: str, sounds: Mapping[str, npt.ArrayLike], ra
     for axes, (name, sound) in zip(grid[0], sounds.items(), strict=True):
         audio = mono(sound)
         if top_db is None:
-            top_db = 10.0 * np.log10(float(mel_power(audio, rate_hz).max()) + 1e-12)
+            top_db = _top_db(audio, rate_hz)
         _mel_image(axes, audio, rate_hz, top_db)
         axes.set_title(f"{title}: {name}", fontsize=10)
     figure.savefig(path, dpi=80)

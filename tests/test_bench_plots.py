@@ -26,6 +26,12 @@ def test_a_continuation_beside_the_truth(tmp_path: Path) -> None:
     assert is_picture(tmp_path / "a.png")
 
 
+def test_a_sheet_of_seven_with_marks(tmp_path: Path) -> None:
+    sounds = {str(k): (pluck_song(k, 1.0), 0.5 if k % 2 else None) for k in range(7)}
+    plots.sheet(tmp_path / "a.png", sounds, RATE_HZ)
+    assert is_picture(tmp_path / "a.png")
+
+
 def test_an_original_beside_its_copy(tmp_path: Path) -> None:
     sounds = {"original": pluck_song(0, 2.0), "copy": pluck_song(1, 2.0)}
     plots.side_by_side(tmp_path / "a.png", "song", sounds, RATE_HZ)
