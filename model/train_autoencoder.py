@@ -118,7 +118,7 @@ def reconstruction_loss(
 def train(network: LiveAutoencoder, excerpts: Excerpts, run: Run, args: argparse.Namespace) -> None:
     """The first stage: spectra and KL."""
     network.encoder.requires_grad_(not args.keep_latents)
-    average = Average(network, 0.998)
+    average = Average(network, 0.999)
     learning = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(learning, args.lr, betas=(0.8, 0.99))
     parts = {"network": network, "average": average.network, "optimiser": optimiser}
