@@ -42,11 +42,6 @@ class Sample:
     parts: tuple[tuple[str, float], ...]
     take: Floats | None = None
 
-    @property
-    def mark_s(self) -> float | None:
-        """Where what is asked changes first."""
-        return self.parts[0][1] if len(self.parts) > 1 else None
-
 
 def styles() -> list[Sample]:
     """All of them, by their names alone."""
@@ -95,7 +90,9 @@ class Stage:
 
 def mark_s(sample: Sample, rate_hz: int) -> float | None:
     """Where in it the music changes hands: the end of a recording, or of the first part."""
-    return sample.mark_s if sample.take is None else len(sample.take) / rate_hz
+    if sample.take is not None:
+        return len(sample.take) / rate_hz
+    return sample.parts[0][1] if len(sample.parts) > 1 else None
 
 
 def write(stage: Stage, samples: Sequence[Sample], format_: Format, out: Path, sheet: str) -> None:
