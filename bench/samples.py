@@ -68,6 +68,7 @@ class Stage:
     def __init__(self, bundle: Bundle, backend: Backend, seed: int) -> None:
         self._bundle, self._backend, self._seed = bundle, backend, seed
         self._prompts = Prompts(bundle, backend)
+        self.format = Format(bundle)
         self.rate_hz = bundle.manifest.audio.sample_rate_hz
 
     def play(self, sample: Sample) -> Floats:
@@ -76,12 +77,13 @@ class Stage:
         generator.prime(sample.take)
         controls = Controls(self._bundle.manifest.controls)
         blocks = [] if sample.take is None else [sample.take]
-        end = sum(len(block) for block in blocks)
+        made = end = sum(len(block) for block in blocks)
         for text, seconds in sample.parts:
             controls.set_prompt(self._prompts.embed([Prompt(text=text)] if text else []))
             end += round(seconds * self.rate_hz)
-            while sum(len(block) for block in blocks) < end:
+            while made < end:
                 blocks.append(generator.tick(controls.snapshot()).audio)
+                made += len(blocks[-1])
         audio = np.clip(np.concatenate(blocks)[:end], -1.0, 1.0)
         fade = round(FADE_S * self.rate_hz)
         audio[-fade:] *= np.linspace(1.0, 0.0, fade, dtype=np.float32)[:, None]
@@ -95,14 +97,14 @@ def mark_s(sample: Sample, rate_hz: int) -> float | None:
     return sample.parts[0][1] if len(sample.parts) > 1 else None
 
 
-def write(stage: Stage, samples: Sequence[Sample], format_: Format, out: Path, sheet: str) -> None:
+def write(stage: Stage, samples: Sequence[Sample], out: Path, sheet: str) -> None:
     """Play them into `out`, and draw a sheet of that name."""
     drawn = {}
     for sample in tqdm(samples, unit="sample", desc=sheet, disable=None):
         audio = stage.play(sample)
         soundfile.write(out / f"{sample.file}.ogg", audio, stage.rate_hz, "VORBIS", format="OGG")
-        drawn[sample.title] = format_.measured(audio), mark_s(sample, stage.rate_hz)
-    plots.sheet(out / f"{sheet}.png", drawn, format_.rate_hz)
+        drawn[sample.title] = stage.format.measured(audio), mark_s(sample, stage.rate_hz)
+    plots.sheet(out / f"{sheet}.png", drawn, stage.format.rate_hz)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -117,14 +119,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         bundle, backend = opened(options, prompting=True)
-        stage, format_ = Stage(bundle, backend, options.seed), Format(bundle)
+        stage = Stage(bundle, backend, options.seed)
         options.out.mkdir(parents=True, exist_ok=True)
         takes = [
             (name, cut(bundle, Path(file), float(start), float(seconds)))
             for name, file, start, seconds in options.take
         ]
-        write(stage, styles(), format_, options.out, "styles")
-        write(stage, others(takes, stage.rate_hz), format_, options.out, "others")
+        write(stage, styles(), options.out, "styles")
+        write(stage, others(takes, stage.rate_hz), options.out, "others")
         return 0
 
     return answered("samples", work)

@@ -30,6 +30,8 @@ STEPPED = {"lr": 1e-3, "kl": 8e-3, "pitch": 1.0, "purity": 1.0, "tones": 1.0, "m
 PUBLISHED = {"lr": 2e-4, "kl": losses.Weights().kl, "pitch": 0.0, "purity": 0.0,
              "tones": 0.0, "mel": 0.0, "discriminator_width": 32}  # fmt: skip
 """What the options of the live and of the published form are where they are not given."""
+ALONE = 0.5
+"""Part of the posterior's spread that a decoder meets which is trained without its encoder."""
 STFTS = (losses.Stft(2048, 2048, 512), losses.Stft(1024, 1024, 256), losses.Stft(256, 256, 64))
 
 
@@ -128,7 +130,7 @@ def train(network: LiveAutoencoder, excerpts: Excerpts, run: Run, args: argparse
     for bar in run.steps([optimiser]):
         audio = excerpts.batch(args.batch)
         mean, log_variance = encoded(network, audio)
-        spread = 0.5 if args.keep_latents else 1.0
+        spread = ALONE if args.keep_latents else 1.0
         copy, tones = decode_anywhere(network, sampled(mean, log_variance, spread))
         heard = reconstruction_loss(network, copy, tones, audio, run.step, args)
         loss = heard + args.kl * losses.kl_loss(mean, log_variance)
@@ -165,7 +167,7 @@ def train_adversarial(
         audio = excerpts.batch(max(2, args.batch // 3))
         with torch.no_grad():
             mean, log_variance = network.encode(audio)
-        copy, tones = decode_anywhere(network, sampled(mean, log_variance, 0.5))
+        copy, tones = decode_anywhere(network, sampled(mean, log_variance, ALONE))
         teach(judges, theirs, audio, copy)
         features, adversarial = opinion(judges, audio, copy)
         heard = reconstruction_loss(network, copy, tones, audio, run.step, args)
