@@ -136,7 +136,7 @@ endif
 train-autoencoder: $(TRAIN) ## train the autoencoder; resumes after a stop
 	$(BIN)/python -m model.train_autoencoder --data $(RUNS)/data --out $(RUNS)/autoencoder \
 		--preset $(PRESET) --minutes $(AUTOENCODER_MINUTES) \
-		--adversarial-minutes $(ADVERSARIAL_MINUTES) \
+		--adversarial-minutes $(ADVERSARIAL_MINUTES) $(TRUTH) \
 		$(if $(INIT_AUTOENCODER),--init '$(INIT_AUTOENCODER)') $(ARGS)
 
 train-semantic: $(TRAIN) ## train what listens, and write the corpus as tokens

@@ -72,8 +72,7 @@ def pieces_of(
 @torch.no_grad()
 def sound(autoencoder: Autoencoder, latents: Tensor) -> list[Array]:
     """latents [n, frames, dim] -> n times float64 [samples, channels]."""
-    parts = [autoencoder.decode(part * autoencoder.std + autoencoder.mean)
-             for part in latents.split(AT_ONCE)]  # fmt: skip
+    parts = [autoencoder.sound(part) for part in latents.split(AT_ONCE)]
     return [clip.numpy().T.astype(np.float64) for clip in torch.cat(parts)]
 
 

@@ -259,6 +259,10 @@ class LiveAutoencoder(nn.Module):
         """audio [B, C, samples] -> unit variance latents [B, frames, dim] for the diffusion."""
         return (self.encoder(audio)[0] - self.mean) / self.std
 
+    def sound(self, latents: Tensor) -> Tensor:
+        """Unit variance latents [B, frames, dim], as `normalised` makes them -> audio."""
+        return self.decode(latents * self.std + self.mean)
+
     def partials(self, audio: Tensor) -> Tensor:
         """audio [B, C, samples] -> log levels [B, spectra, tones] its oscillators should have."""
         p = self.preset

@@ -220,6 +220,10 @@ class PaperAutoencoder(nn.Module):
         """audio [B, C, samples] -> unit variance latents [B, frames, dim] for the diffusion."""
         return (self.encode(audio)[0].clamp(-BOUND, BOUND) - self.mean) / self.std
 
+    def sound(self, latents: Tensor) -> Tensor:
+        """Unit variance latents [B, frames, dim], as `normalised` makes them -> audio."""
+        return self.decode(latents * self.std + self.mean)
+
 
 def remove_weight_norm(module: nn.Module) -> None:
     """Fold every weight norm into its plain weight, in place; sounds the same, exports plainly."""

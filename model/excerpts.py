@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from model.autoencoder import LiveAutoencoder
 from model.autoencoder_paper import PaperAutoencoder
 from model.corpus.dataset import Songs
 from model.presets import Codec
+from model.timbres import in_other_timbres, longest_excerpt, random_speed
 from model.training import Run, tensor
 
 Autoencoder = LiveAutoencoder | PaperAutoencoder
@@ -28,9 +30,12 @@ class Excerpts:
 
     def __init__(
         self, data: Path, codec: Codec, seconds: float, generator: np.random.Generator,
-        device: str = "cpu",
+        device: str = "cpu", timbres: float = 0.0,
     ) -> None:  # fmt: skip
-        """SystemExit with one line unless `data` fits the codec and is long enough."""
+        """SystemExit with one line unless `data` fits the codec and is long enough.
+
+        `timbres`: part of the training excerpts that have another one (`model.timbres`).
+        """
         try:
             self.songs = Songs(data)
         except FileNotFoundError as error:
@@ -39,14 +44,26 @@ class Excerpts:
         self.samples = whole_frames(codec, seconds)
         self.held_out_samples = whole_frames(codec, HELD_OUT_S)
         self.generator, self.device = generator, device
+        self.timbres = timbres
         self._refuse_short()
 
     def batch(self, count: int) -> Tensor:
         """[count, C, samples] at a random gain of 0…−12 dB and a random sign."""
-        audio = self.songs.sample(self.generator, "train", self.samples, count)
+        audio = self._drawn(count)
         gain = 10 ** (-self.generator.uniform(0, 12, (count, 1, 1)) / 20)
         sign = self.generator.choice([-1.0, 1.0], (count, 1, 1))
         return tensor((audio * gain * sign).astype(np.float32)).to(self.device)
+
+    def _drawn(self, count: int) -> npt.NDArray[np.float32]:
+        """[count, samples, C], some in another timbre."""
+        rng, songs = self.generator, self.songs
+        others = int(rng.binomial(count, self.timbres))
+        audio = songs.sample(rng, "train", self.samples, count - others)
+        if others:
+            long = songs.sample(rng, "train", round(self.samples * random_speed(rng)), others)
+            changed = in_other_timbres(long, self.samples, songs.sample_rate_hz, rng)
+            audio = np.concatenate([audio, changed])
+        return audio
 
     def held_out(self) -> Tensor:
         """[12, C, 4 s]: the same at every call, spread over the held-out songs."""
@@ -56,7 +73,8 @@ class Excerpts:
 
     def _refuse_short(self) -> None:
         try:
-            self.songs.sample(np.random.default_rng(0), "train", self.samples, 1)
+            longest = longest_excerpt(self.samples) if self.timbres else self.samples
+            self.songs.sample(np.random.default_rng(0), "train", longest, 1)
             self.held_out()
         except ValueError as error:
             raise SystemExit(f"{error}, or longer songs") from None

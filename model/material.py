@@ -5,6 +5,8 @@ The corpus is encoded once, by the autoencoder's means, and kept beside the run.
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.briefs import Briefs
+from engine.brief import FAMILIES
+from model.briefs import Briefs, load_briefs
 from model.corpus.dataset import Songs
 from model.excerpts import Autoencoder
 from model.presets import VelocityPreset
+from model.rarity import taken_oftener
 from model.tokenise import Semantics
-from model.training import tensor
+from model.training import part, tensor, times_as_often
 from model.velocity import VelocityNetwork
 
 ABSENT = 0.1
@@ -42,17 +46,22 @@ class Latents:
             raise SystemExit(f"{cache} holds other songs, not {strange[0]}: name another --out")
         self.songs = {split: {s.name: every[s.name] for s in songs.split(split)} for split in
                       ("train", "valid")}  # fmt: skip
+        self.oftener: Mapping[str, float] = {}
+        """How many times as often as by its length a song is taken; once where it is not named."""
 
     def places(
         self, split: str, count: int, frames: int, rng: np.random.Generator, unit: int = 1
     ) -> list[tuple[str, int]]:
-        """`count` random (song, first frame): songs by their length, frames in whole units."""
+        """`count` random (song, first frame): songs by their length and by how much `oftener` they
+        are to be taken, frames in whole units.
+        """
         songs = [
             (name, len(song)) for name, song in self.songs[split].items() if len(song) >= frames
         ]
         if not songs:
             raise SystemExit(f"no {split} song lasts {frames} latent frames: use longer recordings")
-        weights = np.array([length - frames + 1 for _, length in songs], dtype=np.float64)
+        weights = np.array([(length - frames + 1) * self.oftener.get(name, 1.0)
+                            for name, length in songs])  # fmt: skip
         picks = rng.choice(len(songs), count, p=weights / weights.sum())
         return [
             (songs[i][0], int(rng.integers(0, (songs[i][1] - frames) // unit + 1)) * unit)
@@ -100,9 +109,11 @@ class Material:
 
     def __init__(
         self, latents: Latents, preset: VelocityPreset, store: Semantics | None = None,
-        briefs: Briefs | None = None,
+        briefs: Briefs | None = None, families: float = 0.0,
     ) -> None:  # fmt: skip
+        """`families`: part of the stretches of which every family of instruments is told."""
         self.latents, self.preset, self.store, self.briefs = latents, preset, store, briefs
+        self.families = families
 
     def windows(self, split: str, count: int, chunks: int, rng: np.random.Generator) -> Windows:
         """`count` windows of `chunks` chunks."""
@@ -126,7 +137,9 @@ class Material:
         latents = self.latents.cut(split, [(name, start * p.token_frames)], frames)[0]
         said = self.store.tokens[name][start : start + chunks * count].astype(np.int64)
         said = np.pad(said, (0, chunks * count - len(said)), mode="edge")
-        controls = self.briefs.controls(name, start, chunks * count, rng)[count // 2 :: count]
+        surely = FAMILIES if rng.random() < self.families else ()
+        told = self.briefs.controls(name, start, chunks * count, rng, surely)
+        controls = told[count // 2 :: count]
         _, prompt = self.briefs.prompt(name, start, rng)
         brief = torch.cat([prompt.expand(chunks, -1), torch.from_numpy(controls)], 1)
         split_latents = latents.reshape(chunks, p.chunk_frames, -1)
@@ -155,6 +168,26 @@ class Material:
         unit = self.preset.token_frames
         (place,) = self.latents.places(split, 1, chunks * self.preset.chunk_frames, rng, unit)
         return place[0], place[1] // unit
+
+
+def asking_options(p: argparse.ArgumentParser) -> None:
+    """Where the truth lies, and what of it is told and met how often."""
+    p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
+    p.add_argument("--families", type=part, default=0.6,
+                   help="part of the stretches with every family of instruments told")  # fmt: skip
+    p.add_argument("--rare", type=times_as_often, default=5.0,
+                   help="songs with rare instruments are taken so many times as often")  # fmt: skip
+
+
+def load_material(
+    latents: Latents, preset: VelocityPreset, args: argparse.Namespace, store: Semantics | None
+) -> Material:
+    """Windows as the options of a run want them; of a store, with what is asked."""
+    if store is None:
+        return Material(latents, preset)
+    latents.oftener = taken_oftener(args.corpus, latents.songs["train"], args.rare)
+    briefs = load_briefs(store, args.mulan, args.corpus)
+    return Material(latents, preset, store, briefs, args.families)
 
 
 @torch.no_grad()

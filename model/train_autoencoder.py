@@ -22,13 +22,14 @@ from model.discriminators import Discriminators, opinion, teach
 from model.excerpts import Autoencoder, Excerpts, sampled, set_statistics, validate
 from model.partials import tone_loss
 from model.presets import PRESETS, Codec, Preset
+from model.rarity import taken_oftener
 from model.train_autoencoder_paper import train_published
-from model.training import Average, Budget, Run, clip_and_step, cores
+from model.training import Average, Budget, Run, clip_and_step, cores, part, times_as_often
 
 STEPPED = {"lr": 1e-3, "kl": 8e-3, "pitch": 1.0, "purity": 1.0, "tones": 1.0, "mel": 1.0,
-           "discriminator_width": 8}  # fmt: skip
+           "timbres": 0.3, "discriminator_width": 8}  # fmt: skip
 PUBLISHED = {"lr": 2e-4, "kl": losses.Weights().kl, "pitch": 0.0, "purity": 0.0,
-             "tones": 0.0, "mel": 0.0, "discriminator_width": 32}  # fmt: skip
+             "tones": 0.0, "mel": 0.0, "timbres": 0.0, "discriminator_width": 32}  # fmt: skip
 """What the options of the live and of the published form are where they are not given."""
 ALONE = 0.5
 """Part of the posterior's spread that a decoder meets which is trained without its encoder."""
@@ -60,6 +61,11 @@ def parser() -> argparse.ArgumentParser:
                    help="loss of oscillators' levels; default: 1; published form 0")  # fmt: skip
     p.add_argument("--mel", type=float,
                    help="loss of mel bands, by 10 dB; default: 1; published form 0")  # fmt: skip
+    p.add_argument("--timbres", type=part,
+                   help="part in other timbres; default: 0.3; published form 0")  # fmt: skip
+    p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
+    p.add_argument("--rare", type=times_as_often, default=5.0,
+                   help="songs with rare instruments are taken so many times as often")  # fmt: skip
     p.add_argument("--discriminator-width", type=int, help="default: 8; published form 32")
     p.add_argument("--validate-every", type=int, default=400)
     p.add_argument("--device", default="cpu", help="of the published form: cpu or cuda")
@@ -237,7 +243,9 @@ def main(argv: list[str] | None = None) -> int:
         network = untrained(codec)
         if args.init:
             start_from(network, args.init, args.preset)
-        excerpts = Excerpts(args.data, codec, args.seconds, generator, args.device)
+        excerpts = Excerpts(args.data, codec, args.seconds, generator, args.device, args.timbres)
+        names = [song.name for song in excerpts.songs.split("train")]
+        excerpts.songs.oftener = taken_oftener(args.corpus, names, args.rare)
         run = Run(args.out, Budget(args.steps, args.minutes))
         if isinstance(network, PaperAutoencoder):
             train_published(network.to(args.device), excerpts, run, args)

@@ -18,9 +18,8 @@ import torch
 from torch import Tensor
 
 from engine.angles import schedule
-from model.briefs import load_briefs
 from model.corpus.dataset import Songs
-from model.material import Latents, Material, Windows
+from model.material import Latents, Material, Windows, asking_options, load_material
 from model.patterns import CLEAN_ANGLES, Pattern, cached_pattern, noised
 from model.tokenise import Semantics
 from model.train_autoencoder import load_autoencoder
@@ -38,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--latents", type=Path, help="latents.npz of the teacher's run; default: there")
     p.add_argument("--features", type=Path, required=True, help="store (model.tokenise)")
     p.add_argument("--mulan", type=Path, required=True, help="run folder of the joint embedding")
-    p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
+    asking_options(p)
     p.add_argument("--init", type=Path, help="run folder of an earlier student; default: teacher")
     p.add_argument("--passes", type=int, default=5, help="of the student, a chunk")
     p.add_argument("--guidance", type=float, default=3.0, help="that the student learns")
@@ -181,10 +180,8 @@ def main(argv: list[str] | None = None) -> int:
     run = Run(args.out, Budget(args.steps, args.minutes, warmup=20))
     with cores(args.threads, args.seed) as rng:
         store = Semantics(args.features)
-        briefs = load_briefs(store, args.mulan, args.corpus)
-        data = Material(
-            Latents(Songs(args.data), autoencoder, cache), teacher.preset, store, briefs
-        )
+        latents = Latents(Songs(args.data), autoencoder, cache)
+        data = load_material(latents, teacher.preset, args, store)
         train(student, teacher, data, run, rng, args, preset.name)
     return 0
 

@@ -19,10 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.briefs import load_briefs
 from model.corpus.dataset import Songs
 from model.excerpts import Autoencoder
-from model.material import Latents, Material, Windows
+from model.material import Latents, Material, Windows, asking_options, load_material
 from model.patterns import (
     CLEAN_ANGLES,
     cached_pattern,
@@ -34,7 +33,7 @@ from model.presets import PRESETS, Preset
 from model.sampling import continued
 from model.tokenise import Semantics
 from model.train_autoencoder import load_autoencoder
-from model.training import Average, Budget, Run, clip_and_step, cores, run_options
+from model.training import Average, Budget, Run, clip_and_step, cores, part, run_options
 from model.velocity import VelocityNetwork
 
 OWN_ANGLES = (0.4, 1.3)
@@ -49,10 +48,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--init", type=Path, help="run folder whose weights to start from")
     p.add_argument("--features", type=Path, help="store (model.tokenise): train with tokens")
     p.add_argument("--mulan", type=Path, help="run folder of the joint embedding: with briefs")
-    p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
+    asking_options(p)
     p.add_argument("--context", choices=["cached", "window"], default="cached")
     p.add_argument("--chunks", type=int, help="chunks of a training sequence; default: context")
-    p.add_argument("--own", type=float, default=0.3, help="last part with its own context, 0…1")
+    p.add_argument("--own", type=part, default=0.3, help="last part with its own context, 0…1")
     p.add_argument("--listen-minutes", type=float, default=15.0, help="audible samples every …")
     run_options(p, minutes=60.0, batch=4, lr=1e-3, validate_every=100)
     return p
@@ -147,7 +146,7 @@ def listen(
     tokens = None if windows.tokens is None else windows.tokens.flatten(1, 2)
     after = continued(network, context, behind, 8, tokens, windows.brief, kind)
     latents = torch.cat([context, after], 1)
-    audio = autoencoder.decode(latents * autoencoder.std + autoencoder.mean)
+    audio = autoencoder.sound(latents)
     for i, clip in enumerate(audio):
         run.write_audio(f"{run.step:06d}-{i}", clip.numpy().T, vae.sample_rate_hz)
 
@@ -220,12 +219,11 @@ def main(argv: list[str] | None = None) -> int:
     latents = Latents(Songs(args.data), autoencoder, args.out / "latents.npz")
     with cores(args.threads, args.seed) as rng:
         store = Semantics(args.features) if args.features else None
-        briefs = load_briefs(store, args.mulan, args.corpus) if store else None
         sizes = preset.prompted if store else preset.velocity
         network = VelocityNetwork(replace(sizes, dim=preset.autoencoder.dim))
         if args.init:
             start_from(network, args.init)
-        data = Material(latents, network.preset, store, briefs)
+        data = load_material(latents, network.preset, args, store)
         train(network, autoencoder, data, run, rng, args, preset.name)
     return 0
 

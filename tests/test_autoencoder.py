@@ -57,6 +57,18 @@ def test_streaming_decode_equals_whole_decode(preset: AutoencoderPreset, sizes: 
 
 @BOTH
 @torch.no_grad()
+def test_normalised_latents_sound_as_those_of_the_posterior(preset: AutoencoderPreset) -> None:
+    net = autoencoder(preset)
+    net.mean += 0.1
+    net.std *= 0.25
+    audio = torch.randn(1, preset.channels, 12 * preset.frame_samples, dtype=torch.float64)
+    latents = net.normalised(audio)
+    assert torch.allclose(latents, (net.encode(audio)[0] - net.mean) / net.std)
+    assert torch.allclose(net.sound(latents), net.decode(net.encode(audio)[0]))
+
+
+@BOTH
+@torch.no_grad()
 def test_decoder_is_causal(preset: AutoencoderPreset) -> None:
     net = autoencoder(preset)
     latents = torch.randn(1, 10, P.dim, dtype=torch.float64)

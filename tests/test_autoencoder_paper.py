@@ -75,6 +75,8 @@ def test_normalised_latents_use_the_kept_statistics() -> None:
     model.std *= 0.25
     wanted = (model.encode(audio)[0] - 0.1) / 0.25
     assert torch.allclose(model.normalised(audio), wanted)
+    there = model.decode(model.encode(audio)[0])
+    assert torch.allclose(model.sound(model.normalised(audio)), there, atol=1e-6)
 
 
 @pytest.mark.parametrize("snake", [False, True])

@@ -119,6 +119,18 @@ def test_sampling_is_repeatable_and_stays_in_its_split(mixed, tmp_path):
         songs.sample(np.random.default_rng(0), "train", 999_999, 1)
 
 
+def test_a_song_is_sampled_as_often_as_is_wanted(mixed, tmp_path):
+    prepare(mixed, tmp_path / "out", RATE, 1)
+    songs = Songs(tmp_path / "out")
+    first, *others = songs.split("train")
+    songs.oftener = {song.name: 1e-9 for song in others}
+    song = songs.window(first, 0, first.samples)
+    for window in songs.sample(np.random.default_rng(4), "train", 800, 6):
+        inside = np.lib.stride_tricks.sliding_window_view(song[:, 0], 800)
+        assert (inside == window[:, 0]).all(axis=1).any()
+    assert songs.sample(np.random.default_rng(4), "train", 800, 0).shape == (0, 800, 1)
+
+
 def test_a_window_outside_its_song_is_refused(mixed, tmp_path):
     prepare(mixed, tmp_path / "out", RATE, 1)
     songs = Songs(tmp_path / "out")

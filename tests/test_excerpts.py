@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 
+from model import excerpts as excerpts_module
 from model.autoencoder import LiveAutoencoder
 from model.corpus.dataset import prepare
 from model.excerpts import Excerpts, set_statistics, whole_frames
@@ -41,6 +42,29 @@ def test_held_out_stays_and_training_moves(tmp_path: Path) -> None:
     assert not torch.equal(made.batch(3), made.batch(3))
     assert made.held_out().shape == (12, 1, 4 * 8000)
     assert torch.equal(made.held_out(), made.held_out())
+
+
+def test_as_many_excerpts_as_wanted_are_in_another_timbre(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silenced(audio: np.ndarray, samples: int, *_: object) -> np.ndarray:
+        return np.zeros((len(audio), samples, audio.shape[2]), np.float32)
+
+    data, codec = songs(tmp_path), TINY.autoencoder
+    made = Excerpts(data, codec, 0.3, np.random.default_rng(1), timbres=1.0)
+    assert made.batch(4).shape == (4, 1, 2400) and made.batch(4).std() > 0.01
+    monkeypatch.setattr(excerpts_module, "in_other_timbres", silenced)
+    for part, least, most in ((0.0, 0, 0), (0.5, 30, 70), (1.0, 100, 100)):
+        made = Excerpts(data, codec, 0.3, np.random.default_rng(1), timbres=part)
+        heard = made.batch(100).abs().amax(dim=(1, 2))
+        assert least <= int((heard == 0).sum()) <= most
+
+
+def test_the_longest_excerpt_that_another_timbre_takes_must_fit(tmp_path: Path) -> None:
+    data, codec, rng = songs(tmp_path), TINY.autoencoder, np.random.default_rng(1)
+    Excerpts(data, codec, 8.0, rng)
+    with pytest.raises(SystemExit, match="no train song has"):
+        Excerpts(data, codec, 8.0, rng, timbres=0.5)
 
 
 def test_statistics_make_unit_variance_whatever_they_were(tmp_path: Path) -> None:

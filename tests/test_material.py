@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.brief import FAMILIES
 from model import material
 from model.briefs import Briefs
 from model.material import Latents, Material
@@ -30,7 +31,13 @@ class Store:
 class Asked:
     """The prompt and the controls of a song are its number."""
 
-    def controls(self, name: str, start: int, count: int, rng: object) -> np.ndarray:
+    def __init__(self) -> None:
+        self.surely: list[tuple[str, ...]] = []
+
+    def controls(
+        self, name: str, start: int, count: int, rng: object, surely: tuple[str, ...]
+    ) -> np.ndarray:
+        self.surely.append(surely)
         return np.full((count, 3), float(name), np.float32)
 
     def prompt(self, name: str, start: int, rng: object) -> tuple[None, torch.Tensor]:
@@ -40,6 +47,7 @@ class Asked:
 def made() -> Material:
     """Latents that say where they are from, as the tokens do."""
     latents = Latents.__new__(Latents)
+    latents.oftener = {}
     frame = torch.arange(FRAMES)[:, None].expand(-1, PRESET.dim)
     latents.songs = {"train": {str(s): 1000.0 * s + frame // UNIT for s in range(5)}}
     store, asked = cast(Semantics, Store()), cast(Briefs, Asked())
@@ -52,6 +60,26 @@ def test_latents_tokens_and_brief_are_of_the_same_moment() -> None:
     assert windows.latents.shape == (40, CHUNKS, PRESET.chunk_frames, PRESET.dim)
     assert torch.equal(windows.latents[..., ::UNIT, 0].long(), windows.tokens)
     assert torch.equal(windows.brief[..., 0].long(), windows.tokens[..., 0] // 1000)
+
+
+def test_as_many_stretches_as_wanted_are_told_every_family() -> None:
+    data = made()
+    for part, least, most in ((0.0, 0, 0), (0.5, 60, 140), (1.0, 200, 200)):
+        asked = Asked()
+        data.briefs, data.families = cast(Briefs, asked), part
+        for _ in range(200):
+            data.stretch("train", "1", 0, 2, np.random.default_rng(len(asked.surely)))
+        assert least <= asked.surely.count(FAMILIES) <= most
+        assert set(asked.surely) <= {FAMILIES, ()}
+
+
+def test_songs_are_taken_as_often_as_is_wanted() -> None:
+    data = made()
+    data.latents.oftener = {"3": 6.0}
+    places = data.latents.places("train", 500, 40, np.random.default_rng(0))
+    parts = [sum(name == str(song) for name, _ in places) / 500 for song in range(5)]
+    assert parts[3] == pytest.approx(0.6, abs=0.06)
+    assert all(part == pytest.approx(0.1, abs=0.05) for part in (*parts[:3], parts[4]))
 
 
 def test_some_windows_go_over_to_other_songs_at_whole_chunks(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -175,6 +175,8 @@ class Songs:
         self.sample_rate_hz: int = index["sample_rate_hz"]
         self.channels: int = index["channels"]
         self.songs = [Entry(**song) for song in index["songs"]]
+        self.oftener: Mapping[str, float] = {}
+        """How many times as often as others a song is taken; once where it is not named."""
         flat = np.memmap(folder / AUDIO_FILE, dtype="<i2", mode="r")
         self._audio = flat.reshape(-1, self.channels)
 
@@ -196,16 +198,18 @@ class Songs:
     ) -> NDArray[np.float32]:
         """`count` random windows of a split -> float32[count, samples, channels].
 
-        Every possible window is as likely as every other. ValueError if no song is that long.
+        Every possible window is as likely as every other, but for songs that are to be taken
+        `oftener`. ValueError if no song is that long.
         """
         songs = [song for song in self.split(split) if song.samples >= samples]
         if not songs:
             raise ValueError(f"no {split} song has {samples} samples: use shorter windows")
-        places = np.array([song.samples - samples + 1 for song in songs], dtype=np.float64)
-        chosen = rng.choice(len(songs), size=count, p=places / places.sum())
-        return np.stack(
-            [
-                self.window(songs[i], int(rng.integers(songs[i].samples - samples + 1)), samples)
-                for i in chosen
-            ]
+        places = np.array(
+            [(song.samples - samples + 1) * self.oftener.get(song.name, 1.0) for song in songs]
         )
+        chosen = rng.choice(len(songs), size=count, p=places / places.sum())
+        windows = [
+            self.window(songs[i], int(rng.integers(songs[i].samples - samples + 1)), samples)
+            for i in chosen
+        ]
+        return np.array(windows, np.float32).reshape(count, samples, self.channels)
