@@ -4,7 +4,8 @@
 
 The student takes one step where the teacher takes two with guidance, four passes in all
 (progressive distillation, arXiv 2202.00512, in this angle form; guidance inside, arXiv 2210.03142).
-Both look back on the same clean context. Resumable. The run folder is one of a velocity network.
+Both look back on the same context: the music, or in half of its chunks what the student would have
+made of it. Resumable. The run folder is one of a velocity network.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from model.material import Latents, Material, Windows, asking_options, load_mate
 from model.patterns import CLEAN_ANGLES, Pattern, cached_pattern, noised
 from model.tokenise import Semantics
 from model.train_autoencoder import load_autoencoder
-from model.train_velocity import load_velocity
-from model.training import Average, Budget, Run, clip_and_step, cores, run_options
+from model.train_velocity import load_velocity, own_context
+from model.training import Average, Budget, Run, clip_and_step, cores, part, run_options
 from model.velocity import VelocityNetwork
 
 
@@ -41,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--init", type=Path, help="run folder of an earlier student; default: teacher")
     p.add_argument("--passes", type=int, default=5, help="of the student, a chunk")
     p.add_argument("--guidance", type=float, default=3.0, help="that the student learns")
+    p.add_argument("--own", type=part, default=0.5,
+                   help="part of the lessons behind what the student made itself")  # fmt: skip
     run_options(p, minutes=45.0, batch=2, lr=3e-4, validate_every=50)
     return p
 
@@ -48,17 +51,22 @@ def parser() -> argparse.ArgumentParser:
 class Lesson:
     """One batch: what the student meets, and where the teacher's two steps lead from there."""
 
-    def __init__(self, teacher: VelocityNetwork, windows: Windows, passes: int, guidance: float):
+    def __init__(
+        self, teacher: VelocityNetwork, windows: Windows, passes: int, guidance: float,
+        own: VelocityNetwork | None = None,
+    ) -> None:  # fmt: skip
+        """`own` has made half of what both look back on, if there is one: see `own_context`."""
         assert windows.tokens is not None and windows.brief is not None
         batch, chunks = windows.latents.shape[:2]
         self.pattern = cached_pattern(chunks, 1, 0)
         self.clean_angle = torch.empty(batch, 1).uniform_(*CLEAN_ANGLES).expand(-1, chunks)
-        self.clean, _ = noised(windows.latents, self.clean_angle)
+        self.conditions = windows.twice(teacher)
+        context = own_context(own, windows.latents, self.conditions) if own else windows.latents
+        self.clean, _ = noised(context, self.clean_angle)
         table = torch.from_numpy(schedule(passes).copy()).float()
         rung = torch.randint(0, passes, (batch, chunks))
         self.angle, low = table[rung], table[rung + 1]
         self.noisy, _ = noised(windows.latents, self.angle)
-        self.conditions = windows.twice(teacher)
         told = self.conditions["tokens"][:, chunks:] != teacher.preset.vocabulary
         guided = told.any(-1)[..., None, None]
         with torch.no_grad():
@@ -152,7 +160,8 @@ def train(
     for bar in run.steps([optimiser]):
         windows = data.windows("train", args.batch, chunks, rng)
         with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
-            loss = Lesson(teacher, windows, args.passes, args.guidance).loss(student)
+            own = student if rng.random() < args.own else None
+            loss = Lesson(teacher, windows, args.passes, args.guidance, own).loss(student)
         loss.backward()  # type: ignore[no-untyped-call]
         clip_and_step(optimiser, student, 1.0)
         average.update(student)

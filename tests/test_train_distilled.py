@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from engine.angles import schedule
+from model import train_distilled
 from model.material import Windows
 from model.presets import TINY
 from model.train_distilled import Lesson, turned, velocity_of
@@ -61,6 +63,19 @@ def test_guidance_changes_only_what_has_conditions() -> None:
     assert 0 < int(without.sum()) < without.numel()
     same = (plain.target - guided.target).abs().amax((2, 3)) < 1e-5
     assert torch.equal(same, without)
+
+
+def test_half_of_what_is_looked_back_on_may_be_the_student_s_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(train_distilled, "CLEAN_ANGLES", (0.0, 0.0))
+    teacher, student, asked = network(), VelocityNetwork(P).eval(), windows(32)
+    true = Lesson(teacher, asked, passes=2, guidance=1.0)
+    assert torch.allclose(true.clean, asked.latents)
+    made = Lesson(teacher, asked, passes=2, guidance=1.0, own=student)
+    kept = torch.isclose(made.clean, asked.latents).all(-1).all(-1)
+    assert 0.3 < float(kept.float().mean()) < 0.7
+    assert not made.clean.requires_grad
 
 
 @torch.no_grad()
