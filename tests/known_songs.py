@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from bench.ear import CHECKPOINT, Ear
 from model.corpus.dataset import Songs
 from model.corpus.labels import frame_labels
 from model.tokenise import FEATURES, INDEX, TOKENS
@@ -89,3 +91,10 @@ def write_store(folder: Path, corpus: Path, data: Path) -> Path:
     index = {"rate_hz": TOKEN_HZ, "vocabulary": 16, "hidden": 4, "songs": places}
     (store / INDEX).write_text(json.dumps(index))
     return store
+
+
+def untaught_judge(folder: Path) -> Path:
+    """A run folder of `bench.judge` whose ear was taught nothing, so it is sure of nothing."""
+    torch.manual_seed(0)
+    torch.save({"ear": Ear().state_dict()}, folder / CHECKPOINT)
+    return folder

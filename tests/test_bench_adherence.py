@@ -8,20 +8,14 @@ from typing import Any
 
 import pytest
 import soundfile
-import torch
-from known_songs import write_known
+from known_songs import untaught_judge, write_known
 
 from bench import adherence
-from bench.ear import CHECKPOINT, Ear
 
 
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Untaught, so it is sure of nothing."""
-    folder = tmp_path_factory.mktemp("judge")
-    torch.manual_seed(0)
-    torch.save({"ear": Ear().state_dict()}, folder / CHECKPOINT)
-    return folder
+    return untaught_judge(tmp_path_factory.mktemp("judge"))
 
 
 @pytest.fixture(scope="module")

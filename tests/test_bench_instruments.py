@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from known_songs import write_known
+from known_songs import untaught_judge, write_known
 
 from bench import instruments
-from bench.ear import CHECKPOINT, Ear
 from bench.instruments import drawn, places_of, rates
 from bench.judge import known_songs
 from bench.recital import Reciter
@@ -29,11 +27,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Untaught."""
-    folder = tmp_path_factory.mktemp("judge")
-    torch.manual_seed(0)
-    torch.save({"ear": Ear().state_dict()}, folder / CHECKPOINT)
-    return folder
+    return untaught_judge(tmp_path_factory.mktemp("judge"))
 
 
 def test_families_are_found_where_they_sound(folders: tuple[Path, Path]) -> None:
