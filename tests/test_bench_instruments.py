@@ -1,22 +1,16 @@
-"""bench.instruments: where families sound, what is recited, and the whole report."""
+"""bench.instruments: where families sound, and the whole report on the stand-in."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from known_songs import untaught_judge, write_known
 
 from bench import instruments
 from bench.instruments import drawn, places_of, rates
 from bench.judge import known_songs
-from bench.recital import Reciter
-from engine.backends import open_backend
-from engine.backends.standin import bundle as standin_bundle
-from engine.errors import UsageError
-from engine.planner import Planner
 from model.corpus.dataset import Songs
 
 
@@ -45,30 +39,6 @@ def test_families_are_found_where_they_sound(folders: tuple[Path, Path]) -> None
 def test_rates_count_each_side() -> None:
     heard = [(True, True, False), (True, False, False), (True, True, True), (True, True, False)]
     assert rates(heard) == {"stretches": 4, "songs": 1.0, "copies": 0.75, "tokens": 0.25}
-
-
-def test_what_is_recited_is_what_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    planned: list[np.ndarray] = []
-    plan = Planner.plan
-
-    def noted(self: Planner, count: int, controls: object) -> object:
-        made = plan(self, count, controls)  # type: ignore[arg-type]
-        planned.append(made.tokens)
-        return made
-
-    monkeypatch.setattr(Planner, "plan", noted)
-    bundle = standin_bundle(prompting=True)
-    backend = open_backend("standin", bundle)
-    reciter = Reciter(bundle, backend)
-    audio = 0.1 * np.random.default_rng(0).standard_normal(
-        round(4 * bundle.manifest.chunk_s * 24_000)
-    )
-    played = reciter.recite(audio, {"drums": 1.0}, 0)
-    heard = reciter.heard(audio)
-    assert np.array_equal(np.concatenate(planned)[: len(heard)], heard) and len(set(heard)) > 1
-    assert np.isfinite(played).all() and len(played) <= len(audio)
-    with pytest.raises(UsageError, match="has no tokens"):
-        Reciter(standin_bundle(), backend)
 
 
 def test_the_whole_report(folders: tuple[Path, Path], judge: Path, tmp_path: Path) -> None:
