@@ -37,6 +37,7 @@ from engine.errors import UsageError
 
 ANCHOR, COPY = "held-out", "autoencoder"
 LOOKS = 6
+LOUDER = ("louder than minute 1 by", "mean, dB", "±", "furthest stream, dB")
 GOALS = {"distance": 2.0, "drift": 0.2}
 """Greatest distance in anchors, and greatest growth of it from the first minute to the last."""
 
@@ -86,8 +87,8 @@ def jackknife(reference: Sequence[Array], first: Sequence[Array], last: Sequence
 def measure(
     reference: Sequence[Array], anchors: dict[str, list[Array]], heard: Sequence[Minutes]
 ) -> dict[str, Any]:
-    """Distances of anchors and minutes, and the two figures that have a goal."""
-    minutes = {f"minute {minute}": [each[minute] for each in heard] for minute in heard[0]}
+    """Distances of anchors and minutes, the two figures that have a goal, and levels."""
+    minutes = {f"minute {minute}": [each[minute].features for each in heard] for minute in heard[0]}
     found = distances(reference, {**anchors, **minutes})
     scale = Scale.of(np.concatenate(reference))
     sides = [minutes[f"minute {minute}"] for minute in (min(heard[0]), max(heard[0]))]
@@ -103,6 +104,19 @@ def measure(
         "distance": found["minute 1"] / found[ANCHOR],
         "drift": growth(reference, *sides),
         "drift_error": jackknife(reference, *sides),
+        "levels": {f"minute {minute}": louder(heard, minute) for minute in sorted(heard[0])[1:]},
+    }
+
+
+def louder(heard: Sequence[Minutes], minute: int) -> dict[str, float]:
+    """By how many dB a minute is louder than the first: the mean of the streams, its standard
+    error, and the stream in which it is furthest from it.
+    """
+    by_db = np.array([each[minute].level_db - each[1].level_db for each in heard])
+    return {
+        "mean_db": float(by_db.mean()),
+        "error_db": float(by_db.std() / np.sqrt(len(by_db))),
+        "furthest_db": float(by_db[np.abs(by_db).argmax()]),
     }
 
 
@@ -118,6 +132,10 @@ def page(report: dict[str, Any]) -> str:
         (check.name, check.value, check.must, "met" if check.must_met else "MISSED")
         for check in checks
     ]
+    levels: list[Row] = [
+        (name, found["mean_db"], found["error_db"], found["furthest_db"])
+        for name, found in report["levels"].items()
+    ]
     quotable = "" if report["enough_songs"] else " **Too few songs to quote.**"
     return "\n\n".join([
         f"# Prompted streams of bundle {bundle['name']} ({bundle['hash'][:12]}) over time, "
@@ -126,6 +144,7 @@ def page(report: dict[str, Any]) -> str:
         f"Drift ± {report['drift_error']:.2g}.{quotable}",
         table(("figure", "measured", "goal", ""), verdicts),
         table(("against held-out songs", "Fréchet distance", "in anchors", "oddness"), rows),
+        *([table(LOUDER, levels)] if levels else []),
     ]) + "\n"  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from bench.asks import Wish
 from bench.features import embed_all
 from bench.playing import Format
-from bench.spectra import Array
+from bench.spectra import Array, level_db
 from bench.steering import Steerer
 from engine.backends import Backend
 from engine.bundle import Bundle
@@ -27,8 +27,22 @@ MINUTE_S = 60.0
 STRETCH_S = 44.0
 """Of each minute that is looked at, from its beginning."""
 
-Minutes = dict[int, Array]
-"""Features [clips, 82] of the minutes that were looked at, numbered from 1."""
+
+@dataclass(frozen=True)
+class Minute:
+    """What a minute of a stream was like: features [clips, 82], and its level in dB."""
+
+    features: Array
+    level_db: float
+
+    @classmethod
+    def of(cls, audio: Array, rate_hz: int) -> Minute:
+        """As it is heard."""
+        return cls(embed_all([audio], rate_hz)[0], level_db(audio))
+
+
+Minutes = dict[int, Minute]
+"""The minutes that were looked at, numbered from 1."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +77,7 @@ class Streams:
             looked_at = minute in minutes
             heard = self._play(STRETCH_S, looked_at)
             for own, audio in zip(found, heard, strict=False):  # none where nothing is kept
-                own[minute] = embed_all([audio[: round(STRETCH_S * rate_hz)]], rate_hz)[0]
+                own[minute] = Minute.of(audio[: round(STRETCH_S * rate_hz)], rate_hz)
             if minute < max(minutes):
                 self._play(MINUTE_S - STRETCH_S, False)
             said = f"minute {minute} of {max(minutes)}, {len(found)} streams"

@@ -15,7 +15,7 @@ from known_songs import write_known
 from bench import drift, streams
 from bench.asks import Wish
 from bench.drift import ANCHOR, growth, jackknife, looked_at, measure
-from bench.streams import Asked, Minutes
+from bench.streams import Asked, Minute, Minutes
 from engine.errors import UsageError
 
 
@@ -40,13 +40,19 @@ def test_growth_is_nothing_for_the_same_and_grows_with_the_distance() -> None:
 
 
 def test_figures_are_in_anchors_and_from_first_to_last() -> None:
-    heard = [{1: a, 5: b} for a, b in zip(cloud(1.0, 2), cloud(3.0, 3), strict=True)]
+    heard = [
+        {1: Minute(a, -20.0), 5: Minute(b, -20.0 + number)}
+        for number, (a, b) in enumerate(zip(cloud(1.0, 2), cloud(3.0, 3), strict=True))
+    ]
     found = measure(cloud(0.0, 0), {ANCHOR: cloud(0.0, 1)}, heard)
     distances = found["distances"]
     assert set(distances) == {ANCHOR, "minute 1", "minute 5"}
     assert found["distance"] == pytest.approx(distances["minute 1"] / distances[ANCHOR])
     assert found["drift"] == pytest.approx(distances["minute 5"] / distances["minute 1"] - 1)
     assert found["oddness"]["minute 5"] > found["oddness"]["minute 1"]
+    assert found["levels"]["minute 5"] == pytest.approx(
+        {"mean_db": 2.0, "error_db": np.sqrt(2 / 5), "furthest_db": 4.0}
+    )
 
 
 @pytest.fixture
@@ -66,6 +72,7 @@ def test_the_report_of_the_stand_in(tmp_path: Path) -> None:
     assert found["distances"]["minute 1"] > 0.0
     page = (tmp_path / "drift.md").read_text()
     assert "Too few songs" in page and "minute 2" in page
+    assert abs(found["levels"]["minute 2"]["mean_db"]) < 3.0 and "louder than minute 1" in page
 
 
 def test_streams_are_dealt_out_and_come_back_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,14 +83,14 @@ def test_streams_are_dealt_out_and_come_back_in_order(monkeypatch: pytest.Monkey
 
     def heard_of(options: argparse.Namespace, asked: Sequence[Asked]) -> list[Minutes]:
         return [
-            {minute: np.full((1, 1), one.seed) for minute in range(1, last[one.seed] + 1)}
+            {minute: Minute(np.zeros((1, 1)), one.seed) for minute in range(1, last[one.seed] + 1)}
             for one in asked
         ]
 
     monkeypatch.setattr(drift, "heard_of", heard_of)
     options = argparse.Namespace(jobs=2, within=1.0)
     heard = drift.heard_by_all(options, [Asked(seed, Wish()) for seed in range(3)])
-    assert [{k: int(v[0, 0]) for k, v in one.items()} for one in heard] == [{1: 0}, {1: 1}, {1: 2}]
+    assert [{k: v.level_db for k, v in one.items()} for one in heard] == [{1: 0}, {1: 1}, {1: 2}]
     last[0] = 0
     with pytest.raises(UsageError, match="--within"):
         drift.heard_by_all(options, [Asked(seed, Wish()) for seed in range(3)])

@@ -9,11 +9,9 @@ import pytest
 
 from bench import streams
 from bench.asks import Wish
-from bench.features import embed_all
 from bench.playing import Format
-from bench.spectra import Array
 from bench.steering import Steerer
-from bench.streams import Asked, Streams
+from bench.streams import Asked, Minute, Streams
 from engine.backends import standin
 from engine.controls import Controls
 from engine.generator import Generator
@@ -28,22 +26,24 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streams, "MINUTE_S", 4.8)
 
 
-def alone(asked: Asked) -> Array:
-    """Features of the first stretch of one stream by itself."""
+def alone(asked: Asked) -> Minute:
+    """The first stretch of one stream by itself."""
     backend = standin.StandIn(BUNDLE)
     steerer, controls = Steerer(BUNDLE, backend), Controls(BUNDLE.manifest.controls)
     steerer.ask(controls, asked.wish)
     audio = steerer.play(Generator(BUNDLE, backend, seed=asked.seed), controls, 4.0)
     rate_hz = Format(BUNDLE).rate_hz
-    return embed_all([audio[: 4 * rate_hz]], rate_hz)[0]
+    return Minute.of(audio[: 4 * rate_hz], rate_hz)
 
 
 def test_each_plays_as_it_would_alone() -> None:
     heard = Streams(BUNDLE, standin.StandIn(BUNDLE), WISHES).hear([1, 3])
     assert [sorted(one) for one in heard] == [[1, 3], [1, 3]]
     for asked, one in zip(WISHES, heard, strict=True):
-        np.testing.assert_allclose(one[1], alone(asked), rtol=0.02, atol=0.02)
-        assert one[3].shape == one[1].shape == (2, 82)
+        by_itself = alone(asked)
+        np.testing.assert_allclose(one[1].features, by_itself.features, rtol=0.02, atol=0.02)
+        assert one[1].level_db == pytest.approx(by_itself.level_db, abs=0.01)
+        assert one[3].features.shape == one[1].features.shape == (2, 82)
 
 
 def test_what_time_does_not_allow_is_left_out() -> None:
