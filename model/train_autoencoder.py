@@ -27,9 +27,10 @@ from model.train_autoencoder_paper import train_published
 from model.training import Average, Budget, Run, clip_and_step, cores, part, times_as_often
 
 STEPPED = {"lr": 1e-3, "kl": 8e-3, "pitch": 1.0, "purity": 1.0, "tones": 1.0, "mel": 1.0,
-           "timbres": 0.3, "discriminator_width": 8}  # fmt: skip
+           "timbres": 0.3, "rare": 5.0, "discriminator_width": 8}  # fmt: skip
 PUBLISHED = {"lr": 2e-4, "kl": losses.Weights().kl, "pitch": 0.0, "purity": 0.0,
-             "tones": 0.0, "mel": 0.0, "timbres": 0.0, "discriminator_width": 32}  # fmt: skip
+             "tones": 0.0, "mel": 0.0, "timbres": 0.0, "rare": 1.0,
+             "discriminator_width": 32}  # fmt: skip
 """What the options of the live and of the published form are where they are not given."""
 ALONE = 0.5
 """Part of the posterior's spread that a decoder meets which is trained without its encoder."""
@@ -64,8 +65,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--timbres", type=part,
                    help="part in other timbres; default: 0.3; published form 0")  # fmt: skip
     p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
-    p.add_argument("--rare", type=times_as_often, default=5.0,
-                   help="songs with rare instruments are taken so many times as often")  # fmt: skip
+    p.add_argument("--rare", type=times_as_often,
+                   help="songs with rare instruments are taken so many times as often; default: 5; "
+                        "published form 1")  # fmt: skip
     p.add_argument("--discriminator-width", type=int, help="default: 8; published form 32")
     p.add_argument("--validate-every", type=int, default=400)
     p.add_argument("--device", default="cpu", help="of the published form: cpu or cuda")
