@@ -133,6 +133,20 @@ def distances(path: Path, sides: Mapping[str, float]) -> None:
     figure.savefig(path, dpi=80)
 
 
+def against_minutes(
+    path: Path, minutes: Sequence[float], figures: Mapping[str, tuple[Sequence[float], float]]
+) -> None:
+    """Figures of one run against the minutes of its training, each beside what music has."""
+    figure, grid = _figure(1, len(figures), (5.0 * len(figures), 3.5))
+    order = np.argsort(minutes)
+    for axes, (name, (values, music)) in zip(grid[0], figures.items(), strict=True):
+        axes.plot(np.asarray(minutes)[order], np.asarray(values)[order], marker="o")
+        axes.axhline(music, linestyle="--", color="grey")
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel("minutes of training")
+    figure.savefig(path, dpi=80)
+
+
 def drift(path: Path, found: Drift, similarity: Array) -> None:
     """Loudness, centroid and oddness over time, and the self-similarity of the clips."""
     figure, grid = _figure(2, 2, (11.0, 7.0))

@@ -2,7 +2,8 @@
 
 Each goes on behind the same held-out pieces, told the tokens and the briefs with which these pieces
 really go on: what differs is what a network makes of them, whatever its context. The pieces
-themselves, as the autoencoder copies them, and other held-out songs are the anchors.
+themselves, as the autoencoder copies them, and other held-out songs are the anchors. Checkpoints of
+one run, each in a folder with its log as far as it went, are drawn against the minutes they took.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench import machine
+from bench import machine, plots
 from bench.command import answered
 from bench.continuity import Signature, kept
 from bench.features import embed_all
@@ -42,8 +43,10 @@ BEFORE_S, AFTER_S = 6.0, 10.0
 AT_ONCE = 8
 """Pieces that go on together."""
 PIECES = "the pieces themselves"
-HEAD = ("network", "context", "training steps", "Fréchet distance", "right notes",
+HEAD = ("network", "context", "training steps", "minutes", "Fréchet distance", "right notes",
         "correlation of chroma", "right tempo", "seconds a second")  # fmt: skip
+DRAWN = {"distance": "Fréchet distance", "notes": "right notes",
+         "chroma": "correlation of chroma", "tempo": "right tempo"}  # fmt: skip
 
 
 def pieces_of(
@@ -119,7 +122,8 @@ def page(report: dict[str, Any]) -> str:
         run = report["runs"].get(name, {})
         took = run.get("took_s")
         rows.append((
-            name, run.get("context", "-"), str(run.get("steps", "-")), found["distance"],
+            name, run.get("context", "-"), str(run.get("steps", "-")), run.get("minutes"),
+            found["distance"],
             found["notes"], found["chroma"], found["tempo"],
             None if took is None else took / report["seconds"],
         ))  # fmt: skip
@@ -176,8 +180,9 @@ def _report(options: Namespace) -> int:
         for folder, (each, _, kind) in networks.items():
             torch.manual_seed(options.seed)  # the same noise for all
             made[folder.name], took_s = went_on(each, kind, windows, before, options.passes)
-            steps = last_figures(folder)["step"]
-            runs[folder.name] = {"context": kind, "steps": steps, "took_s": took_s}
+            last = last_figures(folder)
+            runs[folder.name] = {"context": kind, "steps": last["step"],
+                                 "minutes": last["minutes"], "took_s": took_s}  # fmt: skip
         report = {
             "revision": machine.revision(), "machine": machine.describe(), "runs": runs,
             "split": options.split, "songs": options.songs, "passes": options.passes,
@@ -185,7 +190,18 @@ def _report(options: Namespace) -> int:
             "sides": _heard(autoencoder, windows, other, made, before),
         }  # fmt: skip
     publish(options.out, "velocities", plain(report), page(report))
+    draw(options.out / "velocities.png", report)
     return 0
+
+
+def draw(path: Path, report: dict[str, Any]) -> None:
+    """What each run made against the minutes of its training, beside the pieces themselves."""
+    runs, sides = report["runs"], report["sides"]
+    plots.against_minutes(
+        path, [run["minutes"] for run in runs.values()],
+        {title: ([sides[name][key] for name in runs], sides[PIECES][key])
+         for key, title in DRAWN.items()},
+    )  # fmt: skip
 
 
 def _heard(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import matplotlib.image
 import numpy as np
 
 from bench.spectra import Array
-from bench.velocities import PIECES, compared, page
+from bench.velocities import DRAWN, PIECES, compared, draw, page
 
 RATE_HZ = 8000
 MAJOR = (0, 2, 4, 5, 7, 9, 11)
@@ -37,10 +40,20 @@ def test_the_page_names_every_network_and_says_what_was_too_few() -> None:
     figures = {"distance": 40.0, "notes": 0.5, "chroma": 0.7, "tempo": 0.75}
     report = {
         "revision": "abc", "split": "valid", "songs": 24, "passes": 10, "seconds": 240.0,
-        "runs": {"w": {"run": "w", "context": "window", "steps": 2200, "took_s": 120.0}},
+        "runs": {"w": {"run": "w", "context": "window", "steps": 2200, "minutes": 60.0,
+                       "took_s": 120.0}},
         "sides": {PIECES: figures, "w": figures},
     }  # fmt: skip
     text = page(report)
-    assert "| w | window | 2200 | 40 | 0.5 | 0.7 | 0.75 | 0.5 |" in text
-    assert f"| {PIECES} | - | - | 40 | 0.5 | 0.7 | 0.75 | - |" in text
+    assert "| w | window | 2200 | 60 | 40 | 0.5 | 0.7 | 0.75 | 0.5 |" in text
+    assert f"| {PIECES} | - | - | - | 40 | 0.5 | 0.7 | 0.75 | - |" in text
     assert "Too few" not in text and "Too few" in page(report | {"songs": 6})
+
+
+def test_runs_are_drawn_against_their_minutes(tmp_path: Path) -> None:
+    sides = {PIECES: dict.fromkeys(DRAWN, 0.5)}
+    sides |= {f"run-{k}": dict.fromkeys(DRAWN, 1.0 / k) for k in (1, 2, 4)}
+    runs = {f"run-{k}": {"minutes": 10.0 * k} for k in (1, 2, 4)}
+    draw(tmp_path / "velocities.png", {"runs": runs, "sides": sides})
+    picture = matplotlib.image.imread(tmp_path / "velocities.png")
+    assert picture.shape[1] > 3 * picture.shape[0] and np.ptp(picture) > 0.5
