@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,15 @@ def places_of(known: Sequence[Song]) -> dict[str, list[Place]]:
 
 
 def drawn(places: Sequence[Place], most: int) -> list[Place]:
-    """At most so many of them, always the same."""
-    order = np.random.default_rng(1).permutation(len(places))
-    return [places[int(place)] for place in order[:most]]
+    """At most so many of them, always the same: of as many songs as there are."""
+    shuffled = [places[int(place)] for place in np.random.default_rng(1).permutation(len(places))]
+    met: Counter[str] = Counter()
+    ranked = []
+    for song, start_s in shuffled:
+        ranked.append((met[song.entry.name], song, start_s))
+        met[song.entry.name] += 1
+    ranked.sort(key=lambda each: each[0])
+    return [(song, start_s) for _, song, start_s in ranked[:most]]
 
 
 def rates(heard: Sequence[tuple[bool, bool, bool]]) -> dict[str, float]:

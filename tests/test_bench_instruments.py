@@ -34,6 +34,7 @@ def test_families_are_found_where_they_sound(folders: tuple[Path, Path]) -> None
     some = drawn(places["drums"], 3)
     assert len(some) == 3 and some == drawn(places["drums"], 3)
     assert len(drawn(places["drums"], 99)) == 8
+    assert len({song.entry.name for song, _ in drawn(places["drums"], 2)}) == 2
 
 
 def test_rates_count_each_side() -> None:
