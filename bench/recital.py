@@ -26,13 +26,9 @@ class Reader(Planner):
         self._given = tokens
         super().__init__(bundle, backend)
 
-    def _write(self, count: int, controls: ControlSnapshot) -> Tokens:
+    def _chosen(self, count: int, controls: ControlSnapshot) -> Tokens:
         first = self._index + 1
-        tokens = self._given[first : first + count]
-        self._index += count
-        self._past.extend(tokens.tolist())
-        self._last = self._past[-1]
-        return tokens
+        return self._given[first : first + count]
 
 
 class Recital(Generator):

@@ -154,19 +154,23 @@ class Planner:
         return np.array(self._past, np.int64)[end - count : end]
 
     def _write(self, count: int, controls: ControlSnapshot) -> Tokens:
-        """The next tokens, a run at a time."""
-        self._seed_now = self.seed + round(controls.value("seed", 0))
-        noise = self._noise.take(self._seed_now, self._index + 1, count)
-        noise *= np.float32(controls.value("focus", 1.0))
-        tokens = self.writer.write(
-            self._last, self._index, self._clocked.take(self.bearings.clock, self._index, count),
-            self.asked.leaning(self._index + 1, count, self._watched()), noise,
-            round(controls.value("top_k", self.prompting.vocabulary)),
-        )  # fmt: skip
+        """The next tokens, a run at a time; from now on they are past."""
+        tokens = self._chosen(count, controls)
         self._index += count
         self._past.extend(tokens.tolist())
         self._last = self._past[-1]
         return tokens
+
+    def _chosen(self, count: int, controls: ControlSnapshot) -> Tokens:
+        """What the language model chooses for the next run."""
+        self._seed_now = self.seed + round(controls.value("seed", 0))
+        noise = self._noise.take(self._seed_now, self._index + 1, count)
+        noise *= np.float32(controls.value("focus", 1.0))
+        return self.writer.write(
+            self._last, self._index, self._clocked.take(self.bearings.clock, self._index, count),
+            self.asked.leaning(self._index + 1, count, self._watched()), noise,
+            round(controls.value("top_k", self.prompting.vocabulary)),
+        )  # fmt: skip
 
     def _read(self) -> None:
         """All tokens of the past but the last, which the first step feeds."""
