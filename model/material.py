@@ -16,7 +16,7 @@ from torch import Tensor
 
 from engine.brief import FAMILIES
 from model.briefs import Briefs, load_briefs
-from model.corpus.dataset import Songs
+from model.corpus.dataset import Songs, picked
 from model.excerpts import Autoencoder
 from model.presets import VelocityPreset
 from model.rarity import taken_oftener
@@ -60,9 +60,8 @@ class Latents:
         ]
         if not songs:
             raise SystemExit(f"no {split} song lasts {frames} latent frames: use longer recordings")
-        weights = np.array([(length - frames + 1) * self.oftener.get(name, 1.0)
-                            for name, length in songs])  # fmt: skip
-        picks = rng.choice(len(songs), count, p=weights / weights.sum())
+        places = [(name, length - frames + 1) for name, length in songs]
+        picks = picked(rng, places, self.oftener, count)
         return [
             (songs[i][0], int(rng.integers(0, (songs[i][1] - frames) // unit + 1)) * unit)
             for i in picks

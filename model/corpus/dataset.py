@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -161,6 +161,18 @@ def _finish(
     written.replace(out / INDEX_FILE)
 
 
+def picked(
+    rng: np.random.Generator, places: Sequence[tuple[str, int]], oftener: Mapping[str, float],
+    count: int,
+) -> NDArray[np.int64]:  # fmt: skip
+    """`count` random songs, by number, of names with how many places a window has in each.
+
+    `oftener` is how many times as often a song is taken; once where it is not named.
+    """
+    weights = np.array([room * oftener.get(name, 1.0) for name, room in places])
+    return rng.choice(len(places), size=count, p=weights / weights.sum())
+
+
 class Songs:
     """Reader of a prepared data set."""
 
@@ -204,10 +216,8 @@ class Songs:
         songs = [song for song in self.split(split) if song.samples >= samples]
         if not songs:
             raise ValueError(f"no {split} song has {samples} samples: use shorter windows")
-        places = np.array(
-            [(song.samples - samples + 1) * self.oftener.get(song.name, 1.0) for song in songs]
-        )
-        chosen = rng.choice(len(songs), size=count, p=places / places.sum())
+        places = [(song.name, song.samples - samples + 1) for song in songs]
+        chosen = picked(rng, places, self.oftener, count)
         windows = [
             self.window(songs[i], int(rng.integers(songs[i].samples - samples + 1)), samples)
             for i in chosen
