@@ -173,10 +173,11 @@ def write(networks: Networks, preset: Preset, out: Path, measured: Measured) -> 
     parts: dict[str, nn.Module] = {
         "autoencoder": networks.autoencoder, "velocity": networks.velocity
     }  # fmt: skip
-    conditions = list(networks.velocity.preset.conditions)
+    velocity = networks.velocity.preset
     facts: dict[str, dict[str, Any]] = {
-        "velocity": {"context": networks.context, "conditions": conditions}
-    }
+        "velocity": {"context": networks.context, "conditions": list(velocity.conditions),
+                     "kv_heads": velocity.kv_heads}
+    }  # fmt: skip
     if networks.prompting is not None:
         parts |= networks.prompting.parts
         sizes, words = networks.prompting.mulan.sizes, networks.prompting.words

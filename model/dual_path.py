@@ -54,7 +54,7 @@ class Across(nn.Module):
         self.preset = preset
         width = preset.width
         self.norm = RMSNorm(width)
-        self.attend = SelfAttention(width, preset.heads)
+        self.attend = SelfAttention(width, preset.heads, preset.kv_heads)
         self.cross = None
         if "tokens" in preset.conditions:
             self.cross_norm = RMSNorm(width)

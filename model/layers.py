@@ -88,20 +88,32 @@ class FeedForward(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention over a sequence, and over what a cache remembers of earlier ones."""
+    """Attention over a sequence, and over what a cache remembers of earlier ones.
+
+    Several heads of queries may share one of keys and values (grouped-query attention, Ainslie et
+    al., arXiv 2305.13245): a cache is smaller by as much.
+    """
 
     turns: Tensor
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, kv_heads: int | None = None) -> None:
+        """kv_heads, default heads, divide heads: each is what heads / kv_heads of queries meet."""
         super().__init__()
-        self.heads = heads
-        self.project = nn.Linear(width, 3 * width, bias=False)
+        self.heads, self.kv_heads = heads, kv_heads or heads
+        each = width // heads
+        self.project = nn.Linear(width, width + 2 * self.kv_heads * each, bias=False)
         self.leave = nn.Linear(width, width, bias=False)
-        self.register_buffer("turns", rotary_turns(width // heads), persistent=False)
+        self.register_buffer("turns", rotary_turns(each), persistent=False)
 
     def turning(self, positions: Tensor, dtype: torch.dtype) -> Swing:
         """What queries and keys at these positions int64 [N] or [B, 1, 1, N] are turned by."""
         return swinging(*rotary(positions, self.turns, dtype))
+
+    def shared(self, mask: Tensor | None) -> Tensor | None:
+        """A mask [..., N, M] as `forward` adds it: once for each of the queries that share keys."""
+        if mask is None or self.heads == self.kv_heads:
+            return mask
+        return torch.cat([mask] * (self.heads // self.kv_heads), dim=-2)
 
     def forward(
         self, x: Tensor, turning: Swing, mask: Tensor | None = None, past: Past | None = None,
@@ -109,20 +121,24 @@ class SelfAttention(nn.Module):
     ) -> tuple[Tensor, Past]:  # fmt: skip
         """Attend along the axes of x between the first two and the last, as one sequence of N.
 
-        x [B, w, ..., width], turning as `turning` gives it, mask added to the scores [N, P + N]
-        or [B, 1, 1, N, P + Q + N], past: turned keys and values [B, w, heads, P, head_width] each,
-        which stay where they lie; near: the same of a few, Q, that stand between those and x
-        -> y like x, and this sequence's own turned keys and values.
+        x [B, w, ..., width], turning as `turning` gives it, mask as `shared` makes it of what is
+        added to the scores, [N, P + N] or [B, 1, 1, N, P + Q + N], past: turned keys and values
+        [B, w, kv_heads, P, head_width] each, which stay where they lie; near: the same of a few, Q,
+        that stand between those and x -> y like x, and this sequence's own turned keys and values.
+        Queries that share a head of keys stand behind each other, as one longer sequence.
         """
-        qkv = self.project(x).reshape(*x.shape[:2], -1, 3 * self.heads, self.turns.shape[0] * 2)
-        qk, values = qkv.transpose(2, 3).split([2 * self.heads, self.heads], dim=2)
-        queries, keys = swing(qk, turning).chunk(2, dim=2)
+        sizes, each = [self.heads + self.kv_heads, self.kv_heads], 2 * self.turns.shape[0]
+        qkv = self.project(x).reshape(*x.shape[:2], -1, sum(sizes), each).transpose(2, 3)
+        qk, values = qkv.split(sizes, dim=2)
+        queries, keys = swing(qk, turning).split([self.heads, self.kv_heads], dim=2)
+        asking = queries.reshape(*x.shape[:2], self.kv_heads, -1, each)
         if past is None:
-            q, k, v = (part.flatten(0, 1) for part in (queries, keys, values))
-            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).reshape(values.shape)
+            q, k, v = (part.flatten(0, 1) for part in (asking, keys, values))
+            y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         else:
             own: Past = (keys, values)
-            y = look_back(queries, own if near is None else appended(near, own), past, mask)
+            y = look_back(asking, own if near is None else appended(near, own), past, mask)
+        y = y.reshape(queries.shape)
         return self.leave(y.transpose(2, 3).reshape(x.shape)), (keys, values)
 
 

@@ -94,7 +94,8 @@ class VelocityPreset:
     dim: int  # latent channels
     width: int
     merged: tuple[int, ...]  # columns left by the merge, one entry a block
-    heads: int
+    heads: int  # of queries
+    kv_heads: int  # of keys and values, each for heads / kv_heads of queries
     segment_frames: int  # K of the paper
     chunk_frames: int
     context_chunks: int  # finished chunks it looks back on; the window's M in window context
@@ -116,6 +117,8 @@ class VelocityPreset:
             )
         if any(self.segment_frames % columns for columns in self.merged):
             raise ValueError(f"merged {self.merged} must divide segment {self.segment_frames}")
+        if self.heads % self.kv_heads:
+            raise ValueError(f"{self.kv_heads} heads of keys must divide {self.heads} of queries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +162,9 @@ TINY = Preset(
         decoder_blocks=(1, 1), oscillators_per_octave=12, octaves=4,
     ),
     velocity=VelocityPreset(
-        dim=8, width=32, merged=(2, 1), heads=2, segment_frames=4, chunk_frames=8,
-        context_chunks=6, recurrent_width=16, feedforward=1.0, angle_width=16, norm="pre",
+        dim=8, width=32, merged=(2, 1), heads=2, kv_heads=1, segment_frames=4,
+        chunk_frames=8, context_chunks=6, recurrent_width=16, feedforward=1.0, angle_width=16,
+        norm="pre",
     ),
     semantic=SemanticPreset(
         pitch_fft=1024, mel_fft=256, mel_bands=12, hop_samples=160, spectra=2, width=16,
@@ -181,8 +185,8 @@ LIVE = Preset(
         decoder_blocks=(3, 5), oscillators_per_octave=24, octaves=7, heard_part=2,
     ),
     velocity=VelocityPreset(
-        dim=64, width=192, merged=(4, 2, 1, 1, 2, 4), heads=6, segment_frames=8,
-        chunk_frames=16, context_chunks=20, recurrent_width=96, feedforward=2.0,
+        dim=64, width=192, merged=(4, 2, 1, 1, 2, 4), heads=6, kv_heads=6,
+        segment_frames=8, chunk_frames=16, context_chunks=20, recurrent_width=96, feedforward=2.0,
         angle_width=256, norm="pre",
     ),
     semantic=SemanticPreset(
@@ -204,9 +208,9 @@ PAPER = Preset(
     # published 296.6 M within 5 %.
     # 640 frames a chunk instead of 625: whole segments and whole tokens (trap 6 of the paper).
     velocity=VelocityPreset(
-        dim=16, width=768, merged=(32, 16, 8, 4, 4, 8, 16, 32), heads=12, segment_frames=64,
-        chunk_frames=640, context_chunks=4, recurrent_width=768, feedforward=10.0,
-        angle_width=256, norm="post", conditions=("tokens",),
+        dim=16, width=768, merged=(32, 16, 8, 4, 4, 8, 16, 32), heads=12, kv_heads=12,
+        segment_frames=64, chunk_frames=640, context_chunks=4, recurrent_width=768,
+        feedforward=10.0, angle_width=256, norm="post", conditions=("tokens",),
     ),
     # 199.5 M and 429.5 M are published for the two; their inner sizes are not.
     semantic=SemanticPreset(

@@ -5,7 +5,8 @@
 The student takes one step where the teacher takes two with guidance, four passes in all
 (progressive distillation, arXiv 2202.00512, in this angle form; guidance inside, arXiv 2210.03142).
 Both look back on the same context: the music, or in half of its chunks what the student would have
-made of it. Resumable. The run folder is one of a velocity network.
+made of it. The student has the preset's heads of keys and values, whatever its teacher has.
+Resumable. The run folder is one of a velocity network.
 """
 
 from __future__ import annotations
@@ -153,7 +154,8 @@ def train(
     average.updates = run.step
     held_out = held_out_lessons(teacher, data, args)
     facts = {"preset": preset, "context": "cached", "conditions": list(student.preset.conditions),
-             "passes": args.passes, "guidance": args.guidance}  # fmt: skip
+             "kv_heads": student.preset.kv_heads, "passes": args.passes,
+             "guidance": args.guidance}  # fmt: skip
     if not run.step:
         run.log(train_loss=math.nan, valid_loss=validate(student, held_out))
     smooth, chunks = math.nan, student.preset.context_chunks
@@ -184,7 +186,8 @@ def main(argv: list[str] | None = None) -> int:
     teacher, preset, context = load_velocity(args.velocity)
     if context != "cached" or not teacher.preset.conditions:
         raise SystemExit("only a velocity network of cached context, with tokens, is distilled")
-    student = load_velocity(args.init or args.velocity)[0].train()
+    begun = load_velocity(args.init or args.velocity)[0]
+    student = begun.pooled(preset.velocity.kv_heads).train()
     cache = args.latents or args.velocity / "latents.npz"
     run = Run(args.out, Budget(args.steps, args.minutes, warmup=20))
     with cores(args.threads, args.seed) as rng:

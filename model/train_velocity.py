@@ -166,7 +166,8 @@ def train(
     held_out = data.windows("valid", 16, chunks, np.random.default_rng(0))
     heard, smooth = run.seconds, 1.0
     conditions = list(network.preset.conditions)
-    facts = {"preset": preset, "context": args.context, "conditions": conditions}
+    facts = {"preset": preset, "context": args.context, "conditions": conditions,
+             "kv_heads": network.preset.kv_heads}  # fmt: skip
     for bar in run.steps([optimiser]):
         windows = data.windows("train", args.batch, chunks, rng)
         own = run.budget.progress(run.step, run.seconds) > 1 - args.own and rng.random() < 0.5
@@ -197,7 +198,7 @@ def load_velocity(folder: Path) -> tuple[VelocityNetwork, Preset, str]:
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
     preset = PRESETS[state["preset"]]
     sizes = preset.prompted if "brief" in state.get("conditions", []) else preset.velocity
-    network = VelocityNetwork(sizes)
+    network = VelocityNetwork(replace(sizes, kv_heads=state.get("kv_heads", sizes.heads)))
     network.load_state_dict(state["average"])
     return network.eval(), preset, state["context"]
 
@@ -205,7 +206,7 @@ def load_velocity(folder: Path) -> tuple[VelocityNetwork, Preset, str]:
 def start_from(network: VelocityNetwork, folder: Path) -> None:
     """The weights of another run; conditions that it was not trained with start anew."""
     own = network.state_dict()
-    found = load_velocity(folder)[0].state_dict()
+    found = load_velocity(folder)[0].pooled(network.preset.kv_heads).state_dict()
     network.load_state_dict(own | {name: value for name, value in found.items() if name in own})
 
 

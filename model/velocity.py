@@ -8,6 +8,7 @@ computed once and cached. Same blocks, same weights. The axes are those of `mode
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -62,6 +63,26 @@ class VelocityNetwork(nn.Module):
     def half_frames(self) -> int:
         """Frames of half a segment: the hop of the segmentation."""
         return self.preset.segment_frames // 2
+
+    def pooled(self, kv_heads: int) -> VelocityNetwork:
+        """The same network with fewer heads of keys and values, each the mean of those that it
+        stands for (Ainslie et al., arXiv 2305.13245): what it plays then has to be learnt again.
+
+        kv_heads must divide those there are, else ValueError.
+        """
+        if kv_heads == self.preset.kv_heads:
+            return self
+        if self.preset.kv_heads % kv_heads:
+            raise ValueError(f"{self.preset.kv_heads} heads of keys make no {kv_heads} of them")
+        other = VelocityNetwork(replace(self.preset, kv_heads=kv_heads))
+        state = self.state_dict()
+        for i in range(len(self.blocks)):
+            name = f"blocks.{i}.across.attend.project.weight"
+            queries, rest = state[name].tensor_split([self.preset.width])
+            rest = rest.unflatten(0, (2, kv_heads, self.preset.kv_heads // kv_heads, -1))
+            state[name] = torch.cat([queries, rest.mean(2).flatten(0, 2)])
+        other.load_state_dict(state)
+        return other.train(self.training)
 
     def angle_condition(self, angle: Tensor) -> Tensor:
         """Angles [...] -> [..., D]; spherical interpolation between two learned ends (trap 1)."""
@@ -126,9 +147,11 @@ class VelocityNetwork(nn.Module):
     ) -> tuple[Tensor, list[Past]]:  # fmt: skip
         """Segments [B, K, G, S, D] through all blocks -> velocity [B, G, frames, dim], caches.
 
-        pasts and nears are those of `SelfAttention`, one for each block, or none.
+        mask is what is added to scores; pasts and nears are those of `SelfAttention`, one for
+        each block, or none.
         """
         owns = []
+        mask = self.stack()[0].across.attend.shared(mask)
         for i, block in enumerate(self.blocks):
             past, near = pasts[i] if pasts else None, nears[i] if nears else None
             x, own = block(x, films[i], turning, mask, past, near, heard[i])
@@ -253,7 +276,7 @@ class VelocityNetwork(nn.Module):
         return after
 
     def pasts(self, states: States) -> list[Past]:
-        """The rings of every block as one sequence, keys and values [B, w, heads, ring·S, d]."""
+        """The rings of every block as one sequence, keys and values [B, w, kv_heads, ring·S, d]."""
         return [
             (states[f"key_{i}"].flatten(3, 4), states[f"value_{i}"].flatten(3, 4))
             for i in range(len(self.blocks))
@@ -273,14 +296,14 @@ class VelocityNetwork(nn.Module):
         return mask.flatten(1, 2).flatten(2)[:, None, None]
 
     def initial_states(self, batch: int = 1) -> States:
-        """Empty cache, rings over finished chunks: key_i, value_i [B, w, heads, ring, S, D/heads]
-        and tail [B, ring, K/2, dim].
+        """Empty cache, rings over finished chunks: key_i, value_i
+        [B, w, kv_heads, ring, S, D/heads] and tail [B, ring, K/2, dim].
         """
         p = self.preset
         count = p.chunk_frames // self.half_frames + 1
         states = {
             f"{kind}_{i}": torch.zeros(
-                batch, columns, p.heads, p.context_chunks, count, p.width // p.heads
+                batch, columns, p.kv_heads, p.context_chunks, count, p.width // p.heads
             )
             for i, columns in enumerate(p.merged)
             for kind in ("key", "value")

@@ -206,3 +206,45 @@ def test_segments_overlap_by_half_and_add_back() -> None:
     segments = segment(halves.reshape(1, 2, 6, 2, 3))
     assert segments.shape == (1, 4, 2, 5, 3)
     assert torch.equal(joined(overlap_add(segments)), frames)
+
+
+def unpooled(net: VelocityNetwork) -> VelocityNetwork:
+    """The same network, each head of keys and values as often as there are queries for it."""
+    p = net.preset
+    other = VelocityNetwork(replace(p, kv_heads=p.heads)).double().eval()
+    state = net.state_dict()
+    for name in state:
+        if name.endswith("attend.project.weight"):
+            queries, rest = state[name].tensor_split([p.width])
+            each = rest.unflatten(0, (2, p.kv_heads, -1))
+            state[name] = torch.cat(
+                [queries, each.repeat_interleave(p.heads // p.kv_heads, 1).flatten(0, 2)]
+            )
+    other.load_state_dict(state)
+    return other
+
+
+@pytest.mark.parametrize("sizes", [{"heads": 4, "kv_heads": 2}, {"heads": 4, "kv_heads": 1}])
+def test_queries_that_share_keys_meet_what_they_would_meet_with_keys_of_their_own(
+    sizes: dict[str, int],
+) -> None:
+    net = network(**sizes)
+    own, latents = unpooled(net), chunks(3)
+    assert torch.allclose(streamed(net, latents), streamed(own, latents))
+    frames, angle = latents.flatten(1, 2), torch.full((1, latents[0, :, :, 0].numel()), 0.7)
+    assert torch.allclose(net.window_pass(frames, angle.double()),
+                          own.window_pass(frames, angle.double()))  # fmt: skip
+
+
+def test_pooled_keys_are_the_mean_of_those_they_stand_for() -> None:
+    net = network(heads=4, kv_heads=2)
+    assert net.pooled(2) is net
+    again, latents = unpooled(net).pooled(2).double(), chunks(3)
+    assert torch.allclose(streamed(again, latents), streamed(net, latents))
+    with pytest.raises(ValueError, match="2 heads of keys make no 4"):
+        net.pooled(4)
+
+
+def test_heads_of_keys_divide_those_of_queries() -> None:
+    with pytest.raises(ValueError, match="2 heads of keys must divide 3"):
+        replace(P, heads=3, kv_heads=2)
