@@ -5,7 +5,8 @@ of what is asked the pull is strongest, and fades: the music turns at once, and 
 being pushed for ever. Time counts in tokens, so that it is the same whenever and however they are
 written. A key does not pull, it is a fence: tokens that do not fit it are held back, for as long as
 it is asked, or heard and held on to; and a compass, which favours what tells it from other keys as
-long as what was played does not (`engine.harmony`). A tempo has a fence as well, beside its pull:
+long as what was played does not (`engine.harmony`). Instruments that are to play are told twice, by
+their controls and as their words would be, and come on oftener for it. A tempo has a fence as well, beside its pull:
 tokens that do not fit the place in the bar at which they would fall are held back.
 """
 
@@ -21,6 +22,7 @@ from engine.brief import FAMILIES, SCALES, Wishes, brief_of
 from engine.clock import KEYS, SIXTEENTHS, Clock
 from engine.controls import ControlSnapshot
 from engine.harmony import Compass, by_notes, misfit, notes_of
+from engine.prompts import Prompts
 from engine.session import Backend, Floats
 from engine.spec import ABSENT_CODE, PromptingSpec
 from engine.window import Tokens
@@ -49,8 +51,10 @@ class Asked:
     those of the key, if it is known whole. `since` is the token from which on this has been asked.
     """
 
-    def __init__(self, prompting: PromptingSpec, backend: Backend, rate_hz: float) -> None:
-        self._prompting, self._rate_hz = prompting, rate_hz
+    def __init__(
+        self, prompting: PromptingSpec, backend: Backend, rate_hz: float, prompts: Prompts
+    ) -> None:
+        self._prompting, self._rate_hz, self._prompts = prompting, rate_hz, prompts
         self._quantise = backend.session("quantise")
         self._prefix = backend.session("prefix")
         self._lean = backend.session("lean")
@@ -73,6 +77,8 @@ class Asked:
         self._fenced: tuple[int | None, int | None, float] = (None, None, HEARD)
         self._leans = False  # towards anything at all
         self._asked: Floats | None = None
+        self._prompt: Floats | None = None
+        self._playing: tuple[str, ...] = ()
         self._turn(None)
         self.forget()
 
@@ -101,10 +107,12 @@ class Asked:
             return
         self.recall(controls, self.asked_since(controls, now))
         self._heard = controls, bearings
-        prompt = controls.prompt if controls.prompt is not None else bearings.sound
-        if prompt is not self._prompt:
-            self._turn(prompt)
         wishes, prompted = wishes_of(controls), controls.prompt is not None
+        prompt = controls.prompt if prompted else bearings.sound
+        playing = tuple(name for name, plays in wishes.families.items() if plays)
+        if prompt is not self._prompt or playing != self._playing:
+            self._prompt, self._playing = prompt, playing
+            self._turn(self._prompts.with_instruments(prompt, playing))
         size = self._prompting.embedding
         filled = bearings.filled(wishes)
         self.brief = brief_of(self._place, size, filled)
@@ -167,12 +175,12 @@ class Asked:
         favour: Floats = self._prompting.pull * self._lean.run({"brief": asked[None]})["lean"][0]
         return favour.astype(np.float32, copy=False)
 
-    def _turn(self, prompt: Floats | None) -> None:
-        """To another prompt, float32[E], or to none."""
+    def _turn(self, place: Floats | None) -> None:
+        """To another place in the joint space, float32[E], or to none."""
         codes = np.full((1, self._prompting.codes), ABSENT_CODE, np.int64)
-        self._prompt, self._place = prompt, prompt
-        if prompt is not None:
-            made = self._quantise.run({"embedding": np.ascontiguousarray(prompt[None])})
+        self._place = place
+        if place is not None:
+            made = self._quantise.run({"embedding": np.ascontiguousarray(place[None])})
             codes, self._place = made["codes"], made["quantised"][0]
         self.prefix: Floats = self._prefix.run({"codes": codes})["prefix"]
 

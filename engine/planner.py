@@ -18,6 +18,7 @@ from engine.bundle import Bundle
 from engine.clock import CLOCK_SIZE, Clock, clock_rows
 from engine.controls import ControlSnapshot
 from engine.drawing import Ahead, Dice, token_noise
+from engine.prompts import Prompts
 from engine.session import Backend, Floats
 from engine.window import Plan, Tokens
 from engine.writer import Writer
@@ -40,7 +41,7 @@ class Planner:
         self._rate_hz = bundle.manifest.audio.sample_rate_hz / token_samples
         self.seed = seed
         self.prompting = prompting
-        self.asked = Asked(prompting, backend, self._rate_hz)
+        self.asked = Asked(prompting, backend, self._rate_hz, Prompts(bundle, backend))
         self.writer = Writer(bundle, backend)
         self._evidence = backend.session("evidence")
         self._prompt: Floats | None = None

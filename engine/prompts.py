@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from engine.bundle import Bundle
 from engine.errors import ControlError
@@ -29,6 +30,10 @@ CLIP_S = 10.0
 
 SILENT_LEVEL = 1e-4
 """Peak below which a recording is silent: −80 dB."""
+
+BESIDE = 0.7
+"""What the words for instruments weigh beside a prompt: with 1 they win what the style loses
+(bench/LOG.md, 2026-11-22)."""
 
 EXAMPLES = 8
 """Known words that an error names."""
@@ -71,6 +76,7 @@ class Prompts:
         }
         self._text, self._music = backend.session("text"), backend.session("music")
         self._semantic = backend.session("semantic")
+        self._instruments: dict[str, Floats | None] = {}  # as they were asked for
 
     def embed(self, prompts: Sequence[Prompt]) -> Floats | None:
         """The weighted blend float32[E] of length 1; None for no prompts at all.
@@ -88,6 +94,28 @@ class Prompts:
             raise ControlError("prompts: they cancel each other out; leave one of them out")
         return np.asarray(blend / length, np.float32)
 
+    def with_instruments(self, place: Floats | None, families: Sequence[str]) -> Floats | None:
+        """A place float32[E] of length 1, or none, and beside it "with drums" and the like.
+
+        Families of `engine.brief.FAMILIES`; those for which the bundle has no word change nothing.
+        """
+        words = [words for name in families if (words := self._with(name)) is not None]
+        if not words:
+            return place
+        named = np.sum(words, axis=0)
+        named /= max(float(np.linalg.norm(named)), 1e-6)
+        if place is not None:
+            named = place + BESIDE * named
+        return np.asarray(named / max(float(np.linalg.norm(named)), 1e-6), np.float32)
+
+    def _with(self, family: str) -> Floats | None:
+        """The place of these words; None where the bundle does not know them."""
+        if family not in self._instruments:
+            words = self._words.ids(f"with {family.replace('_', ' ')}")
+            known = bool(set(words.tolist()) - self._functions)
+            self._instruments[family] = self._place_of_words(words) if known else None
+        return self._instruments[family]
+
     def _place(self, prompt: Prompt) -> Floats:
         if prompt.text is not None:
             return self._place_of_text(prompt.text)
@@ -101,6 +129,9 @@ class Prompts:
                 f"prompt: no word of {text!r:.60} is known; known are for example "
                 + ", ".join(self._examples())
             )
+        return self._place_of_words(words)
+
+    def _place_of_words(self, words: npt.NDArray[np.int64]) -> Floats:
         place: Floats = self._text.run({"words": words[None]})["embedding"][0]
         return place
 

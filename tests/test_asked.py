@@ -13,6 +13,7 @@ from engine.bundle import Bundle
 from engine.clock import KEYS, SIXTEENTHS, Clock
 from engine.controls import Controls, ControlSnapshot
 from engine.harmony import notes_of
+from engine.prompts import Prompts
 from engine.session import Backend
 
 BUNDLE = standin.bundle(prompting=True)
@@ -23,7 +24,8 @@ FREE = Bearings()
 def asked_of(backend: Backend | None = None, **pulls: float) -> Asked:
     assert BUNDLE.manifest.prompting is not None
     prompting = replace(BUNDLE.manifest.prompting, **pulls)
-    return Asked(prompting, backend or standin.StandIn(BUNDLE), RATE_HZ)
+    backend = backend or standin.StandIn(BUNDLE)
+    return Asked(prompting, backend, RATE_HZ, Prompts(BUNDLE, backend))
 
 
 def controls(bundle: Bundle = BUNDLE, **wanted: float | str | None) -> ControlSnapshot:
@@ -102,6 +104,40 @@ def test_only_a_change_of_what_is_asked_asks_the_networks() -> None:
     for guidance in (1.0, 2.0, 3.0):
         asked.hear(controls(bpm=90, guidance=guidance), FREE, 0)
     assert len(calls) == 1
+
+
+# ---- instruments ----------------------------------------------------------------------------
+
+
+def test_instruments_that_are_to_play_lie_beside_the_prompt_in_the_joint_space() -> None:
+    asked, backend = asked_of(), standin.StandIn(BUNDLE)
+    prompts, size = Prompts(BUNDLE, backend), asked._prompting.embedding
+    place = np.eye(size, dtype=np.float32)[0]
+    heard = {}
+    for prompt in (None, place):
+        for wanted in ({}, {"drums": 1}, {"drums": 0}, {"drums": 1, "bass": 1, "keys": 0}):
+            asked.hear(replace(controls(**wanted), prompt=prompt), FREE, 0)
+            playing = [name for name, plays in wanted.items() if plays]
+            meant = prompts.with_instruments(prompt, playing)
+            told = asked.brief[:size]
+            if meant is None:
+                assert not told.any()
+            else:
+                code = {"embedding": meant[None]}
+                expected = backend.session("quantise").run(code)["quantised"][0]
+                np.testing.assert_array_equal(told, expected)
+            heard[prompt is None, tuple(wanted.items())] = asked.prefix.tobytes()
+    assert len(set(heard.values())) == 6  # to be silent is no place of its own
+
+
+def test_a_sound_that_is_held_on_to_keeps_its_place_beside_instruments() -> None:
+    asked, size = asked_of(), BUNDLE.manifest.prompting.embedding  # type: ignore[union-attr]
+    sound = np.eye(size, dtype=np.float32)[1]
+    other = asked_of()
+    asked.hear(controls(drums=1), Bearings(sound=sound), 0)
+    other.hear(replace(controls(drums=1), prompt=sound), FREE, 0)
+    np.testing.assert_array_equal(asked.brief, other.brief)
+    np.testing.assert_array_equal(asked.prefix, other.prefix)
 
 
 # ---- keys -----------------------------------------------------------------------------------

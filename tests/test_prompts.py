@@ -7,7 +7,7 @@ import pytest
 from engine.backends import standin
 from engine.bundle import Bundle
 from engine.errors import ControlError
-from engine.prompts import CLIP_S, Prompt, Prompts
+from engine.prompts import BESIDE, CLIP_S, Prompt, Prompts
 
 
 @pytest.fixture
@@ -44,6 +44,23 @@ def test_prompts_blend_by_weight(prompts: Prompts) -> None:
     both = place(prompts, Prompt("jazz", weight=3), Prompt(audio=tone(2), weight=1))
     expected = 3 * jazz + low
     np.testing.assert_allclose(both, expected / np.linalg.norm(expected), atol=1e-5)
+
+
+def test_instruments_stand_beside_a_place_as_their_words_do(prompts: Prompts) -> None:
+    jazz, drums = place(prompts, Prompt("jazz")), place(prompts, Prompt("with drums"))
+    assert prompts.with_instruments(None, []) is None
+    assert prompts.with_instruments(jazz, []) is jazz
+    alone = prompts.with_instruments(None, ["drums"])
+    np.testing.assert_allclose(alone, drums, atol=1e-6)
+    both = prompts.with_instruments(jazz, ["drums"])
+    expected = place(prompts, Prompt("jazz"), Prompt("with drums", weight=BESIDE))
+    np.testing.assert_allclose(both, expected, atol=1e-6)
+
+
+def test_instruments_that_a_bundle_has_no_word_for_change_nothing(prompts: Prompts) -> None:
+    jazz = place(prompts, Prompt("jazz"))
+    assert prompts.with_instruments(None, ["qwertz"]) is None
+    assert prompts.with_instruments(jazz, ["qwertz"]) is jazz
 
 
 @pytest.mark.parametrize("text", ["jazz 🎹", "שלום jazz", "jazz " * 199, "qwertz jazz"])
