@@ -5,9 +5,9 @@ of what is asked the pull is strongest, and fades: the music turns at once, and 
 being pushed for ever. Time counts in tokens, so that it is the same whenever and however they are
 written. A key does not pull, it is a fence: tokens that do not fit it are held back, for as long as
 it is asked, or heard and held on to; and a compass, which favours what tells it from other keys as
-long as what was played does not (`engine.harmony`). Instruments that are to play are told twice, by
-their controls and as their words would be, and come on oftener for it. A tempo has a fence as well, beside its pull:
-tokens that do not fit the place in the bar at which they would fall are held back.
+long as what was played does not (`engine.harmony`). A tempo has a fence as well, beside its pull:
+tokens that do not fit the place in the bar at which they would fall are held back. Instruments that
+are to play are told twice, by their controls and as their words would be: they come on oftener.
 """
 
 from __future__ import annotations
