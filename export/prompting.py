@@ -141,7 +141,7 @@ class PrefixDoor(nn.Module):
         self.language = language
 
     def forward(self, feeds: Feeds) -> Feeds:
-        """Codes [1, 12] -> prefix [1, N, 12, 2W]."""
+        """Codes [1, 12] -> prefix [1, N, 12, 2cd]."""
         return {"prefix": self.language.prefix(feeds["codes"])}
 
 
@@ -342,4 +342,5 @@ def evidence_graph(language: LanguageModel) -> Graph:
 def _prefix(language: LanguageModel) -> tuple[int, ...]:
     """Shape of what is kept of the codes."""
     preset = language.preset
-    return (1, preset.layers, preset.codes, 2 * preset.width)
+    kept = 2 * preset.kv_heads * (preset.width // preset.heads)
+    return (1, preset.layers, preset.codes, kept)

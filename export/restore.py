@@ -180,6 +180,7 @@ def write(networks: Networks, preset: Preset, out: Path, measured: Measured) -> 
     }  # fmt: skip
     if networks.prompting is not None:
         parts |= networks.prompting.parts
+        facts["language"] = {"kv_heads": networks.prompting.language.preset.kv_heads}
         sizes, words = networks.prompting.mulan.sizes, networks.prompting.words
         facts["mulan"] = {"sizes": asdict(sizes), "words": list(words)}
     for name in parts:

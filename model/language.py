@@ -7,12 +7,13 @@ unturned. The brief and the clock, which tells where in the bar the next token f
 every token, so that what is asked may change between any two.
 Positions wrap, keys and values lie in rings: a stream may go on for months.
 
-Axes: B batch, n tokens, L tokens of context, N layers, W width.
+Axes: B batch, n tokens, L tokens of context, N layers, W width, c heads of keys, d width of a head.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 
 from engine.brief import brief_size
 from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
-from model.layers import RMSNorm
+from model.layers import RMSNorm, pooled_heads
 from model.past_attention import Layer, Past, Seen, stacked, steps, steps_scan
 from model.presets import PRESETS, LanguagePreset, Preset
 
@@ -81,7 +82,7 @@ class LanguageModel(nn.Module):
         return stacked(self.layers)
 
     def prefix(self, codes: Tensor) -> Tensor:
-        """codes int64 [B, 12], code_vocabulary: absent -> keys|values [B, N, 12, 2W]."""
+        """codes int64 [B, 12], code_vocabulary: absent -> keys|values [B, N, 12, 2cd]."""
         level = torch.arange(self.preset.codes) * (self.preset.code_vocabulary + 1)
         x = self.code_embed(codes + level)
         kept = []
@@ -129,7 +130,7 @@ class LanguageModel(nn.Module):
         batch, count = tokens.shape
         several = codes if codes.dim() == 3 else codes[:, None]
         prefix = self.prefix(several.flatten(0, 1)).unflatten(0, (batch, -1))
-        prefix = prefix.transpose(1, 2).flatten(2, 3)  # [B, N, P·12, 2W]
+        prefix = prefix.transpose(1, 2).flatten(2, 3)  # [B, N, P·12, 2cd]
         at = torch.arange(count)
         behind = at[:, None] - at[None, :]
         near = (behind >= 0) & (behind <= self.preset.context)
@@ -152,14 +153,14 @@ class LanguageModel(nn.Module):
         """The next tokens int64 [B, n], n ≤ L, behind what the rings hold -> logits, next states.
 
         brief [B, Bf], clock [B, n, K], position int64 [1] of the first, filled [B, L] (1: a slot
-        of the rings holds a token), prefix [B, N, 12, 2W], states keys_i, values_i [B, h, L, d] ->
-        logits [B, n, V] and keys_i, values_i [B, h, n, d], to be written behind the rest.
+        of the rings holds a token), prefix [B, N, 12, 2cd], states keys_i, values_i [B, c, L, d] ->
+        logits [B, n, V] and keys_i, values_i [B, c, n, d], to be written behind the rest.
         """
         x = self.entered(tokens, brief, clock)
         at = torch.arange(tokens.shape[1])
         ahead, aside = self.stack()[0].attend.turning(position + at, x.dtype)
         looked = filled[:, None].expand(-1, tokens.shape[1], -1)
-        mask = self._mask(looked.to(x.dtype))
+        mask = torch.cat([self._mask(looked.to(x.dtype))] * self.stack()[0].attend.group, dim=2)
         seen = Seen(ahead.transpose(0, 1), aside.transpose(0, 1), mask)
         after: States = {}
         for i, layer in enumerate(self.stack()):
@@ -178,10 +179,10 @@ class LanguageModel(nn.Module):
         in the run is no longer seen; the rest as for `cached_pass` -> tokens [1, n], logits
         [1, n, V], states of the tokens that entered: the last one's, and all but the new last.
         """
-        count, heads = clock.shape[1], self.preset.heads
+        count, attend = clock.shape[1], self.stack()[0].attend
         at = torch.arange(count)
         entering = (self.brief_enter(brief)[:, None] + self.clock_enter(clock))[0]
-        ahead, aside = self.stack()[0].attend.turning(position + at, entering.dtype)
+        ahead, aside = attend.turning(position + at, entering.dtype)
         mask = self._mask(filled)[0, 0]
         place = (at[:, None] == at[None, :])[..., None]
         past = [self._past(prefix, states, i) for i in range(self.preset.layers)]
@@ -199,7 +200,7 @@ class LanguageModel(nn.Module):
             chosen = (logits + now[5]).argmax(-1)
             return [chosen, *after], [chosen.clone(), logits]
 
-        empty = entering.new_zeros(1, heads, count, self.preset.width // heads)
+        empty = entering.new_zeros(1, attend.kv_heads, count, attend.exchange.shape[0])
         begun = [token[0], *(empty.clone() for _ in range(2 * self.preset.layers))]
         run = steps_scan if self.scan else steps
         given = [entering, ahead[:, :, None], aside[:, :, None], mask, place, favour[0]]
@@ -217,17 +218,30 @@ class LanguageModel(nn.Module):
         return torch.where(seen > 0.5, 0.0, -1e9).to(filled.dtype)[:, None]
 
     def _past(self, prefix: Tensor, states: States, layer: int) -> Past:
-        """What a layer looks back on: of prefix [B, N, 12, 2W], and of the rings."""
+        """What a layer looks back on: of prefix [B, N, 12, 2cd], and of the rings."""
         attend = self.stack()[layer].attend
-        parts = prefix[:, layer].unflatten(-1, (2 * attend.heads, -1)).transpose(1, 2)
-        keys, values = parts.split(attend.heads, 1)
+        parts = prefix[:, layer].unflatten(-1, (2 * attend.kv_heads, -1)).transpose(1, 2)
+        keys, values = parts.split(attend.kv_heads, 1)
         values = torch.cat([values, states[f"values_{layer}"]], dim=2)
         return Past(keys * attend.scale, states[f"keys_{layer}"], values)
 
+    def pooled(self, kv_heads: int) -> LanguageModel:
+        """The same model with fewer heads of keys and values (`pooled_heads`): to be trained on.
+
+        ValueError unless they divide those there are.
+        """
+        p, state = self.preset, self.state_dict()
+        other = LanguageModel(replace(p, kv_heads=kv_heads), self.brief, self.dropout.p)
+        for i in range(p.layers):
+            name = f"layers.{i}.attend.project.weight"
+            state[name] = pooled_heads(state[name], p.width, p.kv_heads, kv_heads)
+        other.load_state_dict(state)
+        return other.train(self.training)
+
     def initial_states(self, batch: int = 1) -> States:
-        """Empty rings keys_i, values_i [B, h, L, d]."""
+        """Empty rings keys_i, values_i [B, c, L, d]."""
         p = self.preset
-        shape = (batch, p.heads, p.context, p.width // p.heads)
+        shape = (batch, p.kv_heads, p.context, p.width // p.heads)
         names = (f"{kind}_{i}" for i in range(p.layers) for kind in ("keys", "values"))
         return {name: torch.zeros(shape) for name in names}
 
@@ -236,6 +250,7 @@ def load_language(folder: Path) -> tuple[LanguageModel, Preset]:
     """The averaged language model of a run folder, and its preset."""
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
     preset = PRESETS[state["preset"]]
-    model = LanguageModel(preset.language, brief_size(preset.joint))
+    sizes = replace(preset.language, kv_heads=state.get("kv_heads", preset.language.heads))
+    model = LanguageModel(sizes, brief_size(preset.joint))
     model.load_state_dict(state["average"])
     return model.eval(), preset

@@ -142,6 +142,19 @@ class SelfAttention(nn.Module):
         return self.leave(y.transpose(2, 3).reshape(x.shape)), (keys, values)
 
 
+def pooled_heads(projection: Tensor, width: int, kv_heads: int, fewer: int) -> Tensor:
+    """A projection [width + 2·kv_heads·d, inputs] to queries, keys, values with fewer heads of the
+    last two, each the mean of those that it stands for (Ainslie et al., arXiv 2305.13245).
+
+    ValueError unless `fewer` divides those there are.
+    """
+    if kv_heads % fewer:
+        raise ValueError(f"{kv_heads} heads of keys make no {fewer} of them")
+    queries, rest = projection.tensor_split([width])
+    means = rest.unflatten(0, (2, fewer, kv_heads // fewer, -1)).mean(2)
+    return torch.cat([queries, means.flatten(0, 2)])
+
+
 def appended(first: Past, second: Past) -> Past:
     """One behind the other: keys and values [..., P, head_width]."""
     keys, values = (torch.cat(both, dim=-2) for both in zip(first, second, strict=True))

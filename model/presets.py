@@ -80,11 +80,15 @@ class LanguagePreset:
     vocabulary: int
     width: int
     layers: int
-    heads: int
+    heads: int  # of queries
+    kv_heads: int  # of keys and values, each for heads / kv_heads of queries
     feedforward: float  # inner width of the gated feed-forward, as a multiple of width
     context: int  # tokens it looks back on
     codes: int  # prompt codes in front
     code_vocabulary: int
+
+    def __post_init__(self) -> None:
+        _check_heads(self.heads, self.kv_heads)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,12 @@ class VelocityPreset:
             )
         if any(self.segment_frames % columns for columns in self.merged):
             raise ValueError(f"merged {self.merged} must divide segment {self.segment_frames}")
-        if self.heads % self.kv_heads:
-            raise ValueError(f"{self.kv_heads} heads of keys must divide {self.heads} of queries")
+        _check_heads(self.heads, self.kv_heads)
+
+
+def _check_heads(heads: int, kv_heads: int) -> None:
+    if heads % kv_heads:
+        raise ValueError(f"{kv_heads} heads of keys must divide {heads} of queries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +179,8 @@ TINY = Preset(
         layers=2, heads=2, kernel=3, hidden=8, vocabulary=32,
     ),
     language=LanguagePreset(
-        vocabulary=32, width=16, layers=2, heads=2, feedforward=2.0, context=24, codes=12,
-        code_vocabulary=256,
+        vocabulary=32, width=16, layers=2, heads=2, kv_heads=1, feedforward=2.0, context=24,
+        codes=12, code_vocabulary=256,
     ),
     joint=64,
 )  # fmt: skip
@@ -194,8 +202,8 @@ LIVE = Preset(
         layers=3, heads=4, kernel=15, hidden=64, vocabulary=1024,
     ),
     language=LanguagePreset(
-        vocabulary=1024, width=256, layers=4, heads=4, feedforward=2.0, context=256, codes=12,
-        code_vocabulary=256,
+        vocabulary=1024, width=256, layers=4, heads=4, kv_heads=4, feedforward=2.0, context=256,
+        codes=12, code_vocabulary=256,
     ),
     joint=64,
 )  # fmt: skip
@@ -218,8 +226,8 @@ PAPER = Preset(
         layers=8, heads=16, kernel=31, hidden=1024, vocabulary=1024,
     ),
     language=LanguagePreset(
-        vocabulary=1024, width=1024, layers=24, heads=16, feedforward=4.0, context=1024, codes=12,
-        code_vocabulary=1024,
+        vocabulary=1024, width=1024, layers=24, heads=16, kv_heads=16, feedforward=4.0,
+        context=1024, codes=12, code_vocabulary=1024,
     ),
     joint=128,
 )  # fmt: skip

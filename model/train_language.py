@@ -253,7 +253,7 @@ def train(model: LanguageModel, data: Sequences, run: Run, rng: np.random.Genera
     average.updates = run.step
     fixed = np.random.default_rng(0)
     held_out = [data.batch("valid", 8, fixed) for _ in range(4)]
-    smooth = math.nan
+    smooth, facts = math.nan, {"preset": args.preset, "kv_heads": model.preset.kv_heads}
     for bar in run.steps([muon, adam]):
         with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
             loss, means = losses_of(model, data.batch("train", args.batch, rng))
@@ -269,10 +269,10 @@ def train(model: LanguageModel, data: Sequences, run: Run, rng: np.random.Genera
             run.log(train_loss=smooth, valid_loss=valid, fresh_loss=fresh)
             bar.set_postfix_str(f"loss {smooth:.3f}, held-out {valid:.3f}, fresh {fresh:.3f}")
         if run.due():
-            run.save(parts, preset=args.preset)
+            run.save(parts, **facts)
     valid, fresh = validate(average.network, held_out)
     run.log(train_loss=smooth, valid_loss=valid, fresh_loss=fresh)
-    run.save(parts, preset=args.preset)
+    run.save(parts, **facts)
     run.plot(["train_loss", "valid_loss", "fresh_loss"])
 
 
@@ -287,7 +287,8 @@ def main(argv: list[str] | None = None) -> int:
         tokens = args.tokens or preset.language.context
         model = LanguageModel(preset.language, briefs.size, args.dropout)
         if args.init:
-            model.load_state_dict(load_language(args.init)[0].state_dict())
+            begun = load_language(args.init)[0].pooled(preset.language.kv_heads)
+            model.load_state_dict(begun.state_dict())
         else:
             model.count(torch.from_numpy(store.tokens[name].astype(np.int64))
                         for name in store.names if store.split[name] == "train")  # fmt: skip

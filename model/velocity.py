@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from model.dual_path import Block, joined, overlap_add, segment
-from model.layers import PaperMLP, Past, RMSNorm, Swing
+from model.layers import PaperMLP, Past, RMSNorm, Swing, pooled_heads
 from model.presets import CONTEXT_ANGLE, VelocityPreset
 
 States = dict[str, Tensor]
@@ -65,22 +65,17 @@ class VelocityNetwork(nn.Module):
         return self.preset.segment_frames // 2
 
     def pooled(self, kv_heads: int) -> VelocityNetwork:
-        """The same network with fewer heads of keys and values, each the mean of those that it
-        stands for (Ainslie et al., arXiv 2305.13245): what it plays then has to be learnt again.
-
-        kv_heads must divide those there are, else ValueError.
+        """The same network with fewer heads of keys and values (`pooled_heads`): what it plays then
+        has to be learnt again. ValueError unless they divide those there are.
         """
         if kv_heads == self.preset.kv_heads:
             return self
-        if self.preset.kv_heads % kv_heads:
-            raise ValueError(f"{self.preset.kv_heads} heads of keys make no {kv_heads} of them")
-        other = VelocityNetwork(replace(self.preset, kv_heads=kv_heads))
-        state = self.state_dict()
+        other, state = VelocityNetwork(replace(self.preset, kv_heads=kv_heads)), self.state_dict()
         for i in range(len(self.blocks)):
             name = f"blocks.{i}.across.attend.project.weight"
-            queries, rest = state[name].tensor_split([self.preset.width])
-            rest = rest.unflatten(0, (2, kv_heads, self.preset.kv_heads // kv_heads, -1))
-            state[name] = torch.cat([queries, rest.mean(2).flatten(0, 2)])
+            state[name] = pooled_heads(
+                state[name], self.preset.width, self.preset.kv_heads, kv_heads
+            )
         other.load_state_dict(state)
         return other.train(self.training)
 

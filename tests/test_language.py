@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from sharing import unshared
 
 from engine.brief import brief_size
 from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
@@ -108,6 +111,21 @@ def test_a_run_chooses_and_leaves_behind_what_its_steps_do(scan: bool, full: int
             states[name][:, :, slots[k]] = value[:, :, 0]
             assert torch.allclose(after[name][:, :, k], value[:, :, 0], atol=1e-12)
         filled[:, slots[k]] = 1.0
+
+
+@torch.no_grad()
+def test_queries_that_share_keys_meet_what_they_would_meet_with_keys_of_their_own() -> None:
+    made, (tokens, brief, codes) = language(), material(20)
+    own = LanguageModel(replace(P, kv_heads=P.heads), BRIEF).double().eval()
+    unshared(made, own, P.width, P.kv_heads, P.heads)
+    assert P.kv_heads < P.heads
+    for sizes in ([1] * 20, [20]):
+        alone, shared = (streamed(one, tokens, brief, codes, sizes) for one in (own, made))
+        assert torch.allclose(alone, shared, atol=1e-10)
+    again = own.pooled(P.kv_heads).double()
+    assert torch.allclose(streamed(again, tokens, brief, codes, [20]), shared, atol=1e-6)
+    with pytest.raises(ValueError, match="1 heads of keys make no 2"):
+        made.pooled(2)
 
 
 @torch.no_grad()

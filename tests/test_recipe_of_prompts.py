@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,11 @@ from model import (
 from model.briefs import Briefs, load_briefs, told_mask
 from model.corpus.variants import song_of
 from model.evidence import count_evidence, ratios
-from model.language import load_language
+from model.language import LanguageModel, load_language
 from model.presets import TINY
 from model.semantic import load_semantic
+from model.training import Budget, Run
+from model.velocity import VelocityNetwork
 from tests.tiny_corpus import write_corpus
 
 LIGHT = ["--threads", "1", "--validate-every", "2"]
@@ -116,6 +119,24 @@ def test_language_trains_and_resumes(runs: Path, tmp_path: Path) -> None:
     assert max(steps_logged(tmp_path / "language")) == 4
     model, preset = load_language(tmp_path / "language")
     assert preset.name == "tiny" and model.brief == brief_size(TINY.joint)
+
+
+def test_language_goes_on_from_a_model_with_more_heads_of_keys(runs: Path, tmp_path: Path) -> None:
+    sizes = replace(TINY.language, kv_heads=TINY.language.heads)
+    before = LanguageModel(sizes, brief_size(TINY.joint))
+    Run(tmp_path / "more", Budget(1, 1.0)).save(
+        {"average": before}, preset="tiny", kv_heads=sizes.kv_heads
+    )
+    assert load_language(tmp_path / "more")[0].preset == sizes
+    train_language.main([
+        "--features", str(runs / "store"), "--mulan", str(runs / "mulan"), "--preset", "tiny",
+        "--init", str(tmp_path / "more"), "--out", str(tmp_path / "fewer"), "--batch", "2",
+        *LIGHT, "--steps", "1", "--lr", "0",
+    ])  # fmt: skip
+    model = load_language(tmp_path / "fewer")[0]
+    assert model.preset == TINY.language
+    for name, weight in before.pooled(TINY.language.kv_heads).named_parameters():
+        assert torch.allclose(model.state_dict()[name], weight), name
 
 
 def sequences(store: tokenise.Semantics, briefs: Briefs) -> train_language.Sequences:
@@ -225,6 +246,17 @@ def test_velocity_trains_with_conditions_from_one_without(runs: Path, tmp_path: 
     taught, preset, context = train_velocity.load_velocity(tmp_path / "student")
     assert (preset.name, context, taught.preset) == ("tiny", "cached", network.preset)
     assert max(steps_logged(tmp_path / "student")) == 2
+    sizes = replace(network.preset, kv_heads=network.preset.heads)
+    Run(tmp_path / "more", Budget(1, 1.0)).save(
+        {"average": VelocityNetwork(sizes)}, preset="tiny", context="cached",
+        conditions=list(sizes.conditions), kv_heads=sizes.kv_heads,
+    )  # fmt: skip
+    assert train_velocity.load_velocity(tmp_path / "more")[0].preset == sizes
+    train_distilled.main([*student, "--velocity", str(tmp_path / "more"), "--latents",
+                          str(tmp_path / "asked" / "latents.npz"), "--steps", "1",
+                          "--out", str(tmp_path / "fewer")])  # fmt: skip
+    fewer = train_velocity.load_velocity(tmp_path / "fewer")[0]
+    assert fewer.preset == TINY.prompted and fewer.preset.kv_heads < sizes.kv_heads
     beside(runs, tmp_path, [tmp_path / "asked", tmp_path / "student"])
     with pytest.raises(SystemExit, match="only a velocity network of cached context"):
         train_distilled.main([*student, "--velocity", str(tmp_path / "plain")])

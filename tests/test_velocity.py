@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from sharing import unshared
 
 from model.patterns import cached_pattern
 from model.presets import PAPER, TINY
@@ -212,15 +213,7 @@ def unpooled(net: VelocityNetwork) -> VelocityNetwork:
     """The same network, each head of keys and values as often as there are queries for it."""
     p = net.preset
     other = VelocityNetwork(replace(p, kv_heads=p.heads)).double().eval()
-    state = net.state_dict()
-    for name in state:
-        if name.endswith("attend.project.weight"):
-            queries, rest = state[name].tensor_split([p.width])
-            each = rest.unflatten(0, (2, p.kv_heads, -1))
-            state[name] = torch.cat(
-                [queries, each.repeat_interleave(p.heads // p.kv_heads, 1).flatten(0, 2)]
-            )
-    other.load_state_dict(state)
+    unshared(net, other, p.width, p.kv_heads, p.heads)
     return other
 
 
