@@ -68,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
     p.add_argument("--out", type=Path, required=True, help="run folder, resumed if it exists")
     p.add_argument("--init", type=Path, help="run folder whose weights to start from")
+    p.add_argument("--teacher", type=Path, help="run folder of a model to learn from, of the songs")
     p.add_argument("--preset", choices=sorted(PRESETS), default="live")
     p.add_argument("--steps", type=int, default=100_000)
     p.add_argument("--minutes", type=float, default=45.0)
@@ -216,21 +217,31 @@ def split_parameters(model: LanguageModel) -> tuple[list[nn.Parameter], list[nn.
     return matrices, [p for _, p in trained if id(p) not in kept]
 
 
-def losses_of(model: LanguageModel, batch: Batch) -> tuple[Tensor, Tensor]:
+def losses_of(
+    model: LanguageModel, batch: Batch, teacher: LanguageModel | None = None
+) -> tuple[Tensor, Tensor]:
     """Cross entropy in nats: the weighted sum to learn from, and the mean of those that go on and
     of those that are fresh [2].
+
+    With a teacher what it expects is learned from, instead of what came; the means are as before.
     """
     read, after, brief, clock, codes, sources, weights = batch
-    logits = model.whole_pass(read, brief, clock, codes, sources)
-    each = F.cross_entropy(logits.float().flatten(0, 1), after.flatten(), reduction="none")
-    weights = weights.flatten()
+    logits = model.whole_pass(read, brief, clock, codes, sources).float().flatten(0, 1)
+    leaning = model.lean(brief).float().flatten(0, 1)
+    weights, came = weights.flatten(), after.flatten()
+    each = F.cross_entropy(logits, came, reduction="none")
     fresh = (weights > 1.0).float()
     kinds = torch.stack([(weights == 1.0).float(), fresh])
     means = (kinds * each.detach()).sum(1) / kinds.sum(1).clamp(min=1.0)
-    leaning = F.cross_entropy(
-        model.lean(brief).float().flatten(0, 1), after.flatten(), label_smoothing=0.01
-    )
-    return (weights * each).sum() / weights.sum() + leaning, means
+    if teacher is None:
+        lean = F.cross_entropy(leaning, came, label_smoothing=0.01)
+    else:
+        with torch.no_grad():
+            said = teacher.whole_pass(read, brief, clock, codes, sources).float().flatten(0, 1)
+            leans = teacher.lean(brief).float().flatten(0, 1)
+        each = F.cross_entropy(logits, said.softmax(-1), reduction="none")
+        lean = F.cross_entropy(leaning, leans.softmax(-1))
+    return (weights * each).sum() / weights.sum() + lean, means
 
 
 @torch.no_grad()
@@ -240,8 +251,10 @@ def validate(model: LanguageModel, batches: list[Batch]) -> tuple[float, float]:
     return going, fresh
 
 
-def train(model: LanguageModel, data: Sequences, run: Run, rng: np.random.Generator,
-          args: argparse.Namespace) -> None:  # fmt: skip
+def train(
+    model: LanguageModel, data: Sequences, run: Run, rng: np.random.Generator,
+    args: argparse.Namespace, teacher: LanguageModel | None,
+) -> None:  # fmt: skip
     """Run the budget down."""
     average = Average(model, 0.998)
     matrices, rest = split_parameters(model)
@@ -256,7 +269,7 @@ def train(model: LanguageModel, data: Sequences, run: Run, rng: np.random.Genera
     smooth, facts = math.nan, {"preset": args.preset, "kv_heads": model.preset.kv_heads}
     for bar in run.steps([muon, adam]):
         with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
-            loss, means = losses_of(model, data.batch("train", args.batch, rng))
+            loss, means = losses_of(model, data.batch("train", args.batch, rng), teacher)
         loss.backward()  # type: ignore[no-untyped-call]
         if clip_and_step(muon, model, 1.0) < math.inf:
             adam.step()
@@ -296,7 +309,8 @@ def main(argv: list[str] | None = None) -> int:
         heard = count_evidence(store, args.corpus)
         if heard.any():  # else a start's counts remain
             model.heard.data.copy_(torch.from_numpy(heard))
-        train(model, data, run, rng, args)
+        teacher = load_language(args.teacher)[0] if args.teacher else None
+        train(model, data, run, rng, args, teacher)
     return 0
 
 

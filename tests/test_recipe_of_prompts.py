@@ -130,8 +130,8 @@ def test_language_goes_on_from_a_model_with_more_heads_of_keys(runs: Path, tmp_p
     assert load_language(tmp_path / "more")[0].preset == sizes
     train_language.main([
         "--features", str(runs / "store"), "--mulan", str(runs / "mulan"), "--preset", "tiny",
-        "--init", str(tmp_path / "more"), "--out", str(tmp_path / "fewer"), "--batch", "2",
-        *LIGHT, "--steps", "1", "--lr", "0",
+        "--init", str(tmp_path / "more"), "--teacher", str(tmp_path / "more"),
+        "--out", str(tmp_path / "fewer"), "--batch", "2", *LIGHT, "--steps", "1", "--lr", "0",
     ])  # fmt: skip
     model = load_language(tmp_path / "fewer")[0]
     assert model.preset == TINY.language
@@ -143,6 +143,24 @@ def sequences(store: tokenise.Semantics, briefs: Briefs) -> train_language.Seque
     """Of 24 tokens, straying anywhere."""
     follow = np.full((store.vocabulary + 1, store.vocabulary), -np.log(store.vocabulary))
     return train_language.Sequences(store, briefs, 24, follow.astype(np.float32))
+
+
+def test_who_expects_what_its_teacher_does_has_nothing_to_learn(runs: Path) -> None:
+    store = tokenise.Semantics(runs / "store")
+    briefs = load_briefs(store, runs / "mulan", runs / "corpus")
+    batch = sequences(store, briefs).batch("train", 2, np.random.default_rng(0))
+    torch.manual_seed(0)
+    model, other = (LanguageModel(TINY.language, briefs.size).eval() for _ in range(2))
+    for parameter in (*model.parameters(), *other.parameters()):
+        torch.nn.init.normal_(parameter, std=0.2)
+    steepest = []
+    for teacher in (None, other, model):
+        model.zero_grad()
+        loss, means = train_language.losses_of(model, batch, teacher)
+        loss.backward()
+        steepest.append(max(float(p.grad.abs().max()) for p in model.layers.parameters()))
+        assert torch.equal(means, train_language.losses_of(model, batch)[1])
+    assert steepest[2] < 1e-5 < 1e-3 < min(steepest[:2])
 
 
 def test_a_sequence_that_changes_song_says_where(runs: Path) -> None:
