@@ -78,7 +78,7 @@ class Asked:
         self._leans = False  # towards anything at all
         self._asked: Floats | None = None
         self._prompt: Floats | None = None
-        self._playing: tuple[str, ...] = ()
+        self._playing: tuple[tuple[str, ...], bool] = (), False
         self._turn(None)
         self.forget()
 
@@ -110,9 +110,10 @@ class Asked:
         wishes, prompted = wishes_of(controls), controls.prompt is not None
         prompt = controls.prompt if prompted else bearings.sound
         playing = tuple(name for name, plays in wishes.families.items() if plays)
-        if prompt is not self._prompt or playing != self._playing:
-            self._prompt, self._playing = prompt, playing
-            self._turn(self._prompts.with_instruments(prompt, playing))
+        alone = len(wishes.families) == len(FAMILIES)  # no other is left free
+        if prompt is not self._prompt or (playing, alone) != self._playing:
+            self._prompt, self._playing = prompt, (playing, alone)
+            self._turn(self._prompts.with_instruments(prompt, playing, alone))
         size = self._prompting.embedding
         filled = bearings.filled(wishes)
         self.brief = brief_of(self._place, size, filled)

@@ -94,27 +94,29 @@ class Prompts:
             raise ControlError("prompts: they cancel each other out; leave one of them out")
         return np.asarray(blend / length, np.float32)
 
-    def with_instruments(self, place: Floats | None, families: Sequence[str]) -> Floats | None:
-        """A place float32[E] of length 1, or none, and beside it "with drums" and the like.
+    def with_instruments(
+        self, place: Floats | None, playing: Sequence[str], alone: bool = False
+    ) -> Floats | None:
+        """A place float32[E] of length 1, or none, and beside it "with drums and bass", or, if no
+        other may play, "only drums and bass".
 
-        Families of `engine.brief.FAMILIES`; those for which the bundle has no word change nothing.
+        `playing` are of `engine.brief.FAMILIES`; those the bundle has no word for change nothing.
         """
-        words = [words for name in families if (words := self._with(name)) is not None]
-        if not words:
-            return place
-        named = np.sum(words, axis=0)
-        named /= max(float(np.linalg.norm(named)), 1e-6)
-        if place is not None:
-            named = place + BESIDE * named
-        return np.asarray(named / max(float(np.linalg.norm(named)), 1e-6), np.float32)
+        said = self._said(tuple(playing), alone) if playing else None
+        if said is None or place is None:
+            return place if said is None else said
+        beside = place + BESIDE * said
+        return np.asarray(beside / max(float(np.linalg.norm(beside)), 1e-6), np.float32)
 
-    def _with(self, family: str) -> Floats | None:
-        """The place of these words; None where the bundle does not know them."""
-        if family not in self._instruments:
-            words = self._words.ids(f"with {family.replace('_', ' ')}")
+    def _said(self, playing: tuple[str, ...], alone: bool) -> Floats | None:
+        """The place of these words; None where the bundle knows none of them."""
+        names = " and ".join(name.replace("_", " ") for name in playing)
+        text = f"{'only' if alone else 'with'} {names}"
+        if text not in self._instruments:
+            words = self._words.ids(text)
             known = bool(set(words.tolist()) - self._functions)
-            self._instruments[family] = self._place_of_words(words) if known else None
-        return self._instruments[family]
+            self._instruments[text] = self._place_of_words(words) if known else None
+        return self._instruments[text]
 
     def _place(self, prompt: Prompt) -> Floats:
         if prompt.text is not None:

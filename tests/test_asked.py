@@ -8,7 +8,7 @@ from keyed import Keyed
 from engine.asked import COURSE, COURSE_S, HEARD, Asked, pushed, wishes_of
 from engine.backends import standin
 from engine.bearings import Bearings
-from engine.brief import SCALES, Wishes
+from engine.brief import FAMILIES, SCALES, Wishes
 from engine.bundle import Bundle
 from engine.clock import KEYS, SIXTEENTHS, Clock
 from engine.controls import Controls, ControlSnapshot
@@ -111,14 +111,15 @@ def test_only_a_change_of_what_is_asked_asks_the_networks() -> None:
 
 def test_instruments_that_are_to_play_lie_beside_the_prompt_in_the_joint_space() -> None:
     asked, backend = asked_of(), standin.StandIn(BUNDLE)
+    only = {name: float(name == "bass") for name in FAMILIES}
     prompts, size = Prompts(BUNDLE, backend), asked._prompting.embedding
     place = np.eye(size, dtype=np.float32)[0]
     heard = {}
     for prompt in (None, place):
-        for wanted in ({}, {"drums": 1}, {"drums": 0}, {"drums": 1, "bass": 1, "keys": 0}):
+        for wanted in ({}, {"drums": 1}, {"drums": 0}, {"drums": 1, "bass": 1, "keys": 0}, only):
             asked.hear(replace(controls(**wanted), prompt=prompt), FREE, 0)
             playing = [name for name, plays in wanted.items() if plays]
-            meant = prompts.with_instruments(prompt, playing)
+            meant = prompts.with_instruments(prompt, playing, alone=wanted is only)
             told = asked.brief[:size]
             if meant is None:
                 assert not told.any()
@@ -127,7 +128,7 @@ def test_instruments_that_are_to_play_lie_beside_the_prompt_in_the_joint_space()
                 expected = backend.session("quantise").run(code)["quantised"][0]
                 np.testing.assert_array_equal(told, expected)
             heard[prompt is None, tuple(wanted.items())] = asked.prefix.tobytes()
-    assert len(set(heard.values())) == 6  # to be silent is no place of its own
+    assert len(set(heard.values())) == 8  # to be silent is no place of its own
 
 
 def test_a_sound_that_is_held_on_to_keeps_its_place_beside_instruments() -> None:

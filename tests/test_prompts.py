@@ -47,14 +47,15 @@ def test_prompts_blend_by_weight(prompts: Prompts) -> None:
 
 
 def test_instruments_stand_beside_a_place_as_their_words_do(prompts: Prompts) -> None:
-    jazz, drums = place(prompts, Prompt("jazz")), place(prompts, Prompt("with drums"))
+    jazz = place(prompts, Prompt("jazz"))
     assert prompts.with_instruments(None, []) is None
-    assert prompts.with_instruments(jazz, []) is jazz
-    alone = prompts.with_instruments(None, ["drums"])
-    np.testing.assert_allclose(alone, drums, atol=1e-6)
-    both = prompts.with_instruments(jazz, ["drums"])
-    expected = place(prompts, Prompt("jazz"), Prompt("with drums", weight=BESIDE))
-    np.testing.assert_allclose(both, expected, atol=1e-6)
+    assert prompts.with_instruments(jazz, [], alone=True) is jazz
+    for alone, words in ((False, "with drums and bass"), (True, "only drums and bass")):
+        said = prompts.with_instruments(None, ["drums", "bass"], alone)
+        np.testing.assert_allclose(said, place(prompts, Prompt(words)), atol=1e-6)
+        both = prompts.with_instruments(jazz, ["drums", "bass"], alone)
+        expected = place(prompts, Prompt("jazz"), Prompt(words, weight=BESIDE))
+        np.testing.assert_allclose(both, expected, atol=1e-6)
 
 
 def test_instruments_that_a_bundle_has_no_word_for_change_nothing(prompts: Prompts) -> None:
