@@ -173,14 +173,12 @@ def write(networks: Networks, preset: Preset, out: Path, measured: Measured) -> 
     parts: dict[str, nn.Module] = {
         "autoencoder": networks.autoencoder, "velocity": networks.velocity
     }  # fmt: skip
-    velocity = networks.velocity.preset
+    conditions = list(networks.velocity.preset.conditions)
     facts: dict[str, dict[str, Any]] = {
-        "velocity": {"context": networks.context, "conditions": list(velocity.conditions),
-                     "kv_heads": velocity.kv_heads}
-    }  # fmt: skip
+        "velocity": {"context": networks.context, "conditions": conditions}
+    }
     if networks.prompting is not None:
         parts |= networks.prompting.parts
-        facts["language"] = {"kv_heads": networks.prompting.language.preset.kv_heads}
         sizes, words = networks.prompting.mulan.sizes, networks.prompting.words
         facts["mulan"] = {"sizes": asdict(sizes), "words": list(words)}
     for name in parts:

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from engine.brief import brief_size
 from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
-from model.layers import RMSNorm, pooled_heads
+from model.layers import RMSNorm, kv_heads_of, pooled_heads
 from model.past_attention import Layer, Past, Seen, stacked, steps, steps_scan
 from model.presets import PRESETS, LanguagePreset, Preset
 
@@ -250,7 +250,8 @@ def load_language(folder: Path) -> tuple[LanguageModel, Preset]:
     """The averaged language model of a run folder, and its preset."""
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
     preset = PRESETS[state["preset"]]
-    sizes = replace(preset.language, kv_heads=state.get("kv_heads", preset.language.heads))
-    model = LanguageModel(sizes, brief_size(preset.joint))
+    projection = state["average"]["layers.0.attend.project.weight"]
+    kv_heads = kv_heads_of(projection, preset.language.heads)
+    model = LanguageModel(replace(preset.language, kv_heads=kv_heads), brief_size(preset.joint))
     model.load_state_dict(state["average"])
     return model.eval(), preset

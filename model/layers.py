@@ -142,6 +142,12 @@ class SelfAttention(nn.Module):
         return self.leave(y.transpose(2, 3).reshape(x.shape)), (keys, values)
 
 
+def kv_heads_of(projection: Tensor, heads: int) -> int:
+    """Heads of keys in a projection [width + 2·kv_heads·d, width] with `heads` of queries."""
+    rows, width = projection.shape
+    return (rows - width) * heads // (2 * width)
+
+
 def pooled_heads(projection: Tensor, width: int, kv_heads: int, fewer: int) -> Tensor:
     """A projection [width + 2·kv_heads·d, inputs] to queries, keys, values with fewer heads of the
     last two, each the mean of those that it stands for (Ainslie et al., arXiv 2305.13245).

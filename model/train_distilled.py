@@ -154,8 +154,7 @@ def train(
     average.updates = run.step
     held_out = held_out_lessons(teacher, data, args)
     facts = {"preset": preset, "context": "cached", "conditions": list(student.preset.conditions),
-             "kv_heads": student.preset.kv_heads, "passes": args.passes,
-             "guidance": args.guidance}  # fmt: skip
+             "passes": args.passes, "guidance": args.guidance}  # fmt: skip
     if not run.step:
         run.log(train_loss=math.nan, valid_loss=validate(student, held_out))
     smooth, chunks = math.nan, student.preset.context_chunks

@@ -266,7 +266,7 @@ def train(
     average.updates = run.step
     fixed = np.random.default_rng(0)
     held_out = [data.batch("valid", 8, fixed) for _ in range(4)]
-    smooth, facts = math.nan, {"preset": args.preset, "kv_heads": model.preset.kv_heads}
+    smooth = math.nan
     for bar in run.steps([muon, adam]):
         with torch.autocast("cpu", torch.bfloat16, enabled=args.precision == "bf16"):
             loss, means = losses_of(model, data.batch("train", args.batch, rng), teacher)
@@ -282,10 +282,10 @@ def train(
             run.log(train_loss=smooth, valid_loss=valid, fresh_loss=fresh)
             bar.set_postfix_str(f"loss {smooth:.3f}, held-out {valid:.3f}, fresh {fresh:.3f}")
         if run.due():
-            run.save(parts, **facts)
+            run.save(parts, preset=args.preset)
     valid, fresh = validate(average.network, held_out)
     run.log(train_loss=smooth, valid_loss=valid, fresh_loss=fresh)
-    run.save(parts, **facts)
+    run.save(parts, preset=args.preset)
     run.plot(["train_loss", "valid_loss", "fresh_loss"])
 
 

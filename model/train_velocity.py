@@ -21,6 +21,7 @@ from torch import Tensor
 
 from model.corpus.dataset import Songs
 from model.excerpts import Autoencoder
+from model.layers import kv_heads_of
 from model.material import Latents, Material, Windows, asking_options, load_material
 from model.patterns import (
     CLEAN_ANGLES,
@@ -166,8 +167,7 @@ def train(
     held_out = data.windows("valid", 16, chunks, np.random.default_rng(0))
     heard, smooth = run.seconds, 1.0
     conditions = list(network.preset.conditions)
-    facts = {"preset": preset, "context": args.context, "conditions": conditions,
-             "kv_heads": network.preset.kv_heads}  # fmt: skip
+    facts = {"preset": preset, "context": args.context, "conditions": conditions}
     for bar in run.steps([optimiser]):
         windows = data.windows("train", args.batch, chunks, rng)
         own = run.budget.progress(run.step, run.seconds) > 1 - args.own and rng.random() < 0.5
@@ -198,7 +198,8 @@ def load_velocity(folder: Path) -> tuple[VelocityNetwork, Preset, str]:
     state = torch.load(folder / "checkpoint.pt", weights_only=True)
     preset = PRESETS[state["preset"]]
     sizes = preset.prompted if "brief" in state.get("conditions", []) else preset.velocity
-    network = VelocityNetwork(replace(sizes, kv_heads=state.get("kv_heads", sizes.heads)))
+    projection = state["average"]["blocks.0.across.attend.project.weight"]
+    network = VelocityNetwork(replace(sizes, kv_heads=kv_heads_of(projection, sizes.heads)))
     network.load_state_dict(state["average"])
     return network.eval(), preset, state["context"]
 

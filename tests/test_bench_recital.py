@@ -36,7 +36,10 @@ def test_what_is_recited_is_what_was_heard(monkeypatch: pytest.MonkeyPatch) -> N
     assert np.isfinite(played).all() and len(played) == len(audio)
     told = planned[-1].brief
     reciter.recite(audio, {}, 0)
-    assert np.flatnonzero(told != planned[-1].brief).size == 1  # drums, and nothing else
+    assert bundle.manifest.prompting is not None
+    size, free = bundle.manifest.prompting.embedding, planned[-1].brief
+    assert told[:size].any() and not free[:size].any()  # "with drums"
+    assert np.flatnonzero(told[size:] != free[size:]).size == 1  # and nothing else
 
 
 def test_a_bundle_without_tokens_is_refused() -> None:

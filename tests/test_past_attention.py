@@ -15,9 +15,9 @@ def drawn(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=GENERATOR).double()
 
 
-def attention() -> Attention:
+def attention(kv_heads: int) -> Attention:
     torch.manual_seed(0)
-    return Attention(WIDTH, HEADS).double()
+    return Attention(WIDTH, HEADS, kv_heads).double()
 
 
 def looking(made: Attention, slots: int, filled: int) -> Seen:
@@ -26,17 +26,20 @@ def looking(made: Attention, slots: int, filled: int) -> Seen:
     own = torch.ones(COUNT, COUNT).tril()
     ring = (torch.arange(slots) < filled).expand(COUNT, -1)
     mask = torch.where(torch.cat([torch.ones(COUNT, 3), ring, own], 1) > 0.5, 0.0, -1e9).double()
+    mask = torch.cat([mask] * made.group)
     return Seen(ahead.transpose(0, 1), aside.transpose(0, 1), mask[None, None])
 
 
 @torch.no_grad()
-def test_behind_an_empty_ring_it_is_the_whole() -> None:
-    made, x, codes = attention(), drawn(2, COUNT, WIDTH), drawn(2, 3, 2 * WIDTH)
+@pytest.mark.parametrize("kv_heads", [HEADS, 1])
+def test_behind_an_empty_ring_it_is_the_whole(kv_heads: int) -> None:
+    d = WIDTH // HEADS
+    made, x, codes = attention(kv_heads), drawn(2, COUNT, WIDTH), drawn(2, 3, 2 * kv_heads * d)
     mask = torch.where(torch.ones(COUNT, COUNT).tril() > 0, 0.0, -1e9)
     mask = torch.cat([torch.zeros(COUNT, 3), mask], 1).double()
     whole = made(x, torch.arange(COUNT), mask[None, None], codes)
-    keys, values = codes.unflatten(2, (2, HEADS, -1)).permute(2, 0, 3, 1, 4)
-    ring = drawn(2, HEADS, 4, WIDTH // HEADS)
+    keys, values = codes.unflatten(2, (2, kv_heads, -1)).permute(2, 0, 3, 1, 4)
+    ring = drawn(2, kv_heads, 4, d)
     seen = looking(made, 4, 0)
     past = Past(keys * made.scale, ring, torch.cat([values, ring], dim=2))
     found, _ = made.behind(x, seen, past, None)
@@ -44,13 +47,14 @@ def test_behind_an_empty_ring_it_is_the_whole() -> None:
 
 
 @torch.no_grad()
-def test_step_by_step_it_is_the_run() -> None:
-    made, x = attention(), drawn(1, COUNT, WIDTH)
+@pytest.mark.parametrize("kv_heads", [HEADS, 1])
+def test_step_by_step_it_is_the_run(kv_heads: int) -> None:
+    made, x = attention(kv_heads), drawn(1, COUNT, WIDTH)
     d = WIDTH // HEADS
-    past = Past(drawn(1, HEADS, 3, d), drawn(1, HEADS, 4, d), drawn(1, HEADS, 7, d))
+    past = Past(drawn(1, kv_heads, 3, d), drawn(1, kv_heads, 4, d), drawn(1, kv_heads, 7, d))
     seen = looking(made, 4, 3)
     whole, left = made.behind(x, seen, past, None)
-    own = tuple(torch.zeros(1, HEADS, COUNT, d).double() for _ in range(2))
+    own = tuple(torch.zeros(1, kv_heads, COUNT, d).double() for _ in range(2))
     for k in range(COUNT):
         place = (torch.arange(COUNT) == k)[:, None]
         now = Seen(

@@ -124,9 +124,7 @@ def test_language_trains_and_resumes(runs: Path, tmp_path: Path) -> None:
 def test_language_goes_on_from_a_model_with_more_heads_of_keys(runs: Path, tmp_path: Path) -> None:
     sizes = replace(TINY.language, kv_heads=TINY.language.heads)
     before = LanguageModel(sizes, brief_size(TINY.joint))
-    Run(tmp_path / "more", Budget(1, 1.0)).save(
-        {"average": before}, preset="tiny", kv_heads=sizes.kv_heads
-    )
+    Run(tmp_path / "more", Budget(1, 1.0)).save({"average": before}, preset="tiny")
     assert load_language(tmp_path / "more")[0].preset == sizes
     train_language.main([
         "--features", str(runs / "store"), "--mulan", str(runs / "mulan"), "--preset", "tiny",
@@ -267,7 +265,7 @@ def test_velocity_trains_with_conditions_from_one_without(runs: Path, tmp_path: 
     sizes = replace(network.preset, kv_heads=network.preset.heads)
     Run(tmp_path / "more", Budget(1, 1.0)).save(
         {"average": VelocityNetwork(sizes)}, preset="tiny", context="cached",
-        conditions=list(sizes.conditions), kv_heads=sizes.kv_heads,
+        conditions=list(sizes.conditions),
     )  # fmt: skip
     assert train_velocity.load_velocity(tmp_path / "more")[0].preset == sizes
     train_distilled.main([*student, "--velocity", str(tmp_path / "more"), "--latents",
