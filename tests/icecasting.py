@@ -64,8 +64,10 @@ def icecast(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _answers(port: int) -> bool:
+    """Icecast does, and not a socket that connected to itself, or to what had the port before."""
     try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
+        with socket.create_connection(("127.0.0.1", port), 1) as asked:
+            asked.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return b"Icecast" in asked.recv(4096)
     except OSError:
         return False
-    return True
