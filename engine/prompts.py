@@ -76,7 +76,6 @@ class Prompts:
         }
         self._text, self._music = backend.session("text"), backend.session("music")
         self._semantic = backend.session("semantic")
-        self._instruments: dict[str, Floats | None] = {}  # as they were asked for
 
     def embed(self, prompts: Sequence[Prompt]) -> Floats | None:
         """The weighted blend float32[E] of length 1; None for no prompts at all.
@@ -102,21 +101,12 @@ class Prompts:
 
         `playing` are of `engine.brief.FAMILIES`; those the bundle has no word for change nothing.
         """
-        said = self._said(tuple(playing), alone) if playing else None
-        if said is None or place is None:
-            return place if said is None else said
-        beside = place + BESIDE * said
-        return np.asarray(beside / max(float(np.linalg.norm(beside)), 1e-6), np.float32)
-
-    def _said(self, playing: tuple[str, ...], alone: bool) -> Floats | None:
-        """The place of these words; None where the bundle knows none of them."""
         names = " and ".join(name.replace("_", " ") for name in playing)
-        text = f"{'only' if alone else 'with'} {names}"
-        if text not in self._instruments:
-            words = self._words.ids(text)
-            known = bool(set(words.tolist()) - self._functions)
-            self._instruments[text] = self._place_of_words(words) if known else None
-        return self._instruments[text]
+        words = self._known(f"{'only' if alone else 'with'} {names}")
+        if words is None:
+            return place
+        said = self._place_of_words(words)
+        return said if place is None else _of_length_one(place + BESIDE * said)
 
     def _place(self, prompt: Prompt) -> Floats:
         if prompt.text is not None:
@@ -125,13 +115,18 @@ class Prompts:
         return self._place_of_audio(prompt.audio)
 
     def _place_of_text(self, text: str) -> Floats:
-        words = self._words.ids(text)
-        if not set(words.tolist()) - self._functions:
+        words = self._known(text)
+        if words is None:
             raise ControlError(
                 f"prompt: no word of {text!r:.60} is known; known are for example "
                 + ", ".join(self._examples())
             )
         return self._place_of_words(words)
+
+    def _known(self, text: str) -> npt.NDArray[np.int64] | None:
+        """Ids of the known words of a text; None where none of them says anything by itself."""
+        words = self._words.ids(text)
+        return words if set(words.tolist()) - self._functions else None
 
     def _place_of_words(self, words: npt.NDArray[np.int64]) -> Floats:
         place: Floats = self._text.run({"words": words[None]})["embedding"][0]
@@ -153,14 +148,17 @@ class Prompts:
         clips = math.ceil(audio.shape[0] / rate_hz / CLIP_S)
         length = audio.shape[0] // clips // self._token * self._token
         heard = [self._heard(audio[k * length : (k + 1) * length]) for k in range(clips)]
-        mean = np.mean(heard, axis=0)
-        return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-6), np.float32)
+        return _of_length_one(np.mean(heard, axis=0))
 
     def _heard(self, clip: Floats) -> Floats:
         audio = np.ascontiguousarray(clip.T[None], np.float32)
         features = self._semantic.run({"audio": audio})["features"]
         place: Floats = self._music.run({"features": features})["embedding"][0]
         return place
+
+
+def _of_length_one(place: Floats) -> Floats:
+    return np.asarray(place / max(float(np.linalg.norm(place)), 1e-6), np.float32)
 
 
 def check_recording(audio: Floats, spec: AudioSpec) -> None:

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from engine.brief import brief_size
 from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
-from model.layers import RMSNorm, kv_heads_of, pooled_heads
+from model.layers import RMSNorm, kv_heads_of, pooled_heads, shared
 from model.past_attention import Layer, Past, Seen, stacked, steps, steps_scan
 from model.presets import PRESETS, LanguagePreset, Preset
 
@@ -160,7 +160,7 @@ class LanguageModel(nn.Module):
         at = torch.arange(tokens.shape[1])
         ahead, aside = self.stack()[0].attend.turning(position + at, x.dtype)
         looked = filled[:, None].expand(-1, tokens.shape[1], -1)
-        mask = torch.cat([self._mask(looked.to(x.dtype))] * self.stack()[0].attend.group, dim=2)
+        mask = shared(self._mask(looked.to(x.dtype)), self.stack()[0].attend.group)
         seen = Seen(ahead.transpose(0, 1), aside.transpose(0, 1), mask)
         after: States = {}
         for i, layer in enumerate(self.stack()):
@@ -230,12 +230,9 @@ class LanguageModel(nn.Module):
 
         ValueError unless they divide those there are.
         """
-        p, state = self.preset, self.state_dict()
+        p = self.preset
         other = LanguageModel(replace(p, kv_heads=kv_heads), self.brief, self.dropout.p)
-        for i in range(p.layers):
-            name = f"layers.{i}.attend.project.weight"
-            state[name] = pooled_heads(state[name], p.width, p.kv_heads, kv_heads)
-        other.load_state_dict(state)
+        other.load_state_dict(pooled_heads(self.state_dict(), p.width, p.kv_heads, kv_heads))
         return other.train(self.training)
 
     def initial_states(self, batch: int = 1) -> States:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +101,7 @@ class SelfAttention(nn.Module):
         """kv_heads, default heads, divide heads: each is what heads / kv_heads of queries meet."""
         super().__init__()
         self.heads, self.kv_heads = heads, kv_heads or heads
-        each = width // heads
+        self.group, each = heads // self.kv_heads, width // heads
         self.project = nn.Linear(width, width + 2 * self.kv_heads * each, bias=False)
         self.leave = nn.Linear(width, width, bias=False)
         self.register_buffer("turns", rotary_turns(each), persistent=False)
@@ -108,12 +109,6 @@ class SelfAttention(nn.Module):
     def turning(self, positions: Tensor, dtype: torch.dtype) -> Swing:
         """What queries and keys at these positions int64 [N] or [B, 1, 1, N] are turned by."""
         return swinging(*rotary(positions, self.turns, dtype))
-
-    def shared(self, mask: Tensor | None) -> Tensor | None:
-        """A mask [..., N, M] as `forward` adds it: once for each of the queries that share keys."""
-        if mask is None or self.heads == self.kv_heads:
-            return mask
-        return torch.cat([mask] * (self.heads // self.kv_heads), dim=-2)
 
     def forward(
         self, x: Tensor, turning: Swing, mask: Tensor | None = None, past: Past | None = None,
@@ -148,17 +143,28 @@ def kv_heads_of(projection: Tensor, heads: int) -> int:
     return (rows - width) * heads // (2 * width)
 
 
-def pooled_heads(projection: Tensor, width: int, kv_heads: int, fewer: int) -> Tensor:
-    """A projection [width + 2·kv_heads·d, inputs] to queries, keys, values with fewer heads of the
-    last two, each the mean of those that it stands for (Ainslie et al., arXiv 2305.13245).
+def pooled_heads(
+    state: Mapping[str, Tensor], width: int, kv_heads: int, fewer: int
+) -> dict[str, Tensor]:
+    """The weights of a network with fewer heads of keys and values in every self-attention, each
+    the mean of those that it stands for (Ainslie et al., arXiv 2305.13245).
 
     ValueError unless `fewer` divides those there are.
     """
     if kv_heads % fewer:
         raise ValueError(f"{kv_heads} heads of keys make no {fewer} of them")
-    queries, rest = projection.tensor_split([width])
-    means = rest.unflatten(0, (2, fewer, kv_heads // fewer, -1)).mean(2)
-    return torch.cat([queries, means.flatten(0, 2)])
+    pooled = dict(state)
+    for name in pooled:
+        if name.endswith(".attend.project.weight"):
+            queries, rest = pooled[name].tensor_split([width])
+            means = rest.unflatten(0, (2, fewer, kv_heads // fewer, -1)).mean(2)
+            pooled[name] = torch.cat([queries, means.flatten(0, 2)])
+    return pooled
+
+
+def shared(mask: Tensor, group: int) -> Tensor:
+    """A mask [..., N, M] for each of the queries of a group, which stand behind each other."""
+    return mask if group == 1 else torch.cat([mask] * group, dim=-2)
 
 
 def appended(first: Past, second: Past) -> Past:

@@ -68,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
     p.add_argument("--out", type=Path, required=True, help="run folder, resumed if it exists")
     p.add_argument("--init", type=Path, help="run folder whose weights to start from")
-    p.add_argument("--teacher", type=Path, help="run folder of a model to learn from, of the songs")
+    p.add_argument("--teacher", type=Path, help="run folder of a model to learn from, not songs")
     p.add_argument("--preset", choices=sorted(PRESETS), default="live")
     p.add_argument("--steps", type=int, default=100_000)
     p.add_argument("--minutes", type=float, default=45.0)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from model.dual_path import Block, joined, overlap_add, segment
-from model.layers import PaperMLP, Past, RMSNorm, Swing, pooled_heads
+from model.layers import PaperMLP, Past, RMSNorm, Swing, pooled_heads, shared
 from model.presets import CONTEXT_ANGLE, VelocityPreset
 
 States = dict[str, Tensor]
@@ -70,13 +70,8 @@ class VelocityNetwork(nn.Module):
         """
         if kv_heads == self.preset.kv_heads:
             return self
-        other, state = VelocityNetwork(replace(self.preset, kv_heads=kv_heads)), self.state_dict()
-        for i in range(len(self.blocks)):
-            name = f"blocks.{i}.across.attend.project.weight"
-            state[name] = pooled_heads(
-                state[name], self.preset.width, self.preset.kv_heads, kv_heads
-            )
-        other.load_state_dict(state)
+        p, other = self.preset, VelocityNetwork(replace(self.preset, kv_heads=kv_heads))
+        other.load_state_dict(pooled_heads(self.state_dict(), p.width, p.kv_heads, kv_heads))
         return other.train(self.training)
 
     def angle_condition(self, angle: Tensor) -> Tensor:
@@ -146,7 +141,8 @@ class VelocityNetwork(nn.Module):
         each block, or none.
         """
         owns = []
-        mask = self.stack()[0].across.attend.shared(mask)
+        if mask is not None:
+            mask = shared(mask, self.stack()[0].across.attend.group)
         for i, block in enumerate(self.blocks):
             past, near = pasts[i] if pasts else None, nears[i] if nears else None
             x, own = block(x, films[i], turning, mask, past, near, heard[i])
