@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bench.music import TEMPO_TOLERANCE, same_tempo
 from bench.scene import Scene
-from engine.brief import FAMILIES, SCALES, TONICS
+from engine.brief import FAMILIES, SCALES, TONICS, spoken
 from engine.harmony import notes_of
 from model.corpus.labels import STYLE_NAMES
 
@@ -86,14 +86,14 @@ def _instruments() -> Iterator[Ask]:
 
 def _words() -> Iterator[Ask]:
     for family in FAMILIES:
-        text, tests = f"with {_spoken(family)}", {"instrument on, in words": _plays(family, True)}
+        text, tests = f"with {spoken(family)}", {"instrument on, in words": _plays(family, True)}
         yield Ask(text, Wish(controls={family: 0.0}), Wish(text), tests)
     for family in FORBIDDEN_IN_WORDS:
-        text = f"no {_spoken(family)}"
+        text = f"no {spoken(family)}"
         tests = {"instrument off, in words": _plays(family, False)}
         if family == "drums":
             tests["drums off, by their onsets"] = _strikes(False)
-        yield Ask(text, Wish(f"with {_spoken(family)}"), Wish(text), tests)
+        yield Ask(text, Wish(f"with {spoken(family)}"), Wish(text), tests)
 
 
 def _rhythm_only() -> Iterator[Ask]:

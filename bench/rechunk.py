@@ -15,8 +15,8 @@ import onnx_ir as ir
 from engine.bundle import Bundle, seal
 from engine.errors import UsageError
 from engine.tensors import GraphSpec
+from export.forms import coarse
 from export.graphs import Graph
-from export.integer import in_int8
 from export.onnx_graph import to_onnx
 from export.restore import filled, preset_of, read_weights
 from export.sizes import resized, sized_graphs
@@ -54,14 +54,11 @@ def rechunked(bundle: Bundle, frames: int, folder: Path, back_s: float | None = 
 
 def _write(graph: Graph, folder: Path, int8: bool) -> GraphSpec:
     """The unrolled form, and the same with int8 products where that is asked for."""
-    model, file, coarse = to_onnx(graph, scan=False), f"{graph.name}.onnx", {}
-    if int8:
-        coarse = {"int8": f"{graph.name}.int8.onnx"}
-        rounded = model.clone()
-        in_int8(rounded)
-        ir.save(rounded, folder / coarse["int8"])
-    ir.save(model, folder / file)
-    return graph.spec(file, coarse)
+    file, forms = f"{graph.name}.onnx", {"int8": f"{graph.name}.int8.onnx"} if int8 else {}
+    for form in forms.values():
+        ir.save(coarse(graph, scan=False)[0], folder / form)
+    ir.save(to_onnx(graph, scan=False), folder / file)
+    return graph.spec(file, forms)
 
 
 def _network(bundle: Bundle) -> VelocityNetwork:

@@ -24,6 +24,9 @@ FAMILIES = (
     "winds", "synth_lead", "pad",
 )  # fmt: skip
 """Instruments that can be asked for or forbidden."""
+BESIDE = 0.7
+"""What the words for them weigh beside a prompt: with 1 they win what the style loses
+(bench/LOG.md, 2026-11-22)."""
 
 BPM_RANGE = (40.0, 220.0)
 BPM_CENTRES = tuple(50.0 * 2 ** (k / 12) for k in range(25))
@@ -88,6 +91,16 @@ def brief_of(prompt: Floats | None, prompt_size: int, wishes: Wishes) -> Floats:
     for family, wanted in wishes.families.items():
         row[place + 2 * FAMILIES.index(family) + (not wanted)] = 1.0
     return row
+
+
+def instruments_said(playing: Sequence[str], alone: bool = False) -> str:
+    """As "with drums and bass", or, if no other may play, "only drums and bass"; of FAMILIES."""
+    return f"{'only' if alone else 'with'} {' and '.join(spoken(name) for name in playing)}"
+
+
+def spoken(family: str) -> str:
+    """One of FAMILIES in words: "synth lead"."""
+    return family.replace("_", " ")
 
 
 def level_of(value: float, ends: Sequence[float]) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from engine.brief import BESIDE, instruments_said
 from engine.bundle import Bundle
 from engine.errors import ControlError
 from engine.session import Backend, Floats
@@ -30,10 +31,6 @@ CLIP_S = 10.0
 
 SILENT_LEVEL = 1e-4
 """Peak below which a recording is silent: −80 dB."""
-
-BESIDE = 0.7
-"""What the words for instruments weigh beside a prompt: with 1 they win what the style loses
-(bench/LOG.md, 2026-11-22)."""
 
 EXAMPLES = 8
 """Known words that an error names."""
@@ -96,13 +93,11 @@ class Prompts:
     def with_instruments(
         self, place: Floats | None, playing: Sequence[str], alone: bool = False
     ) -> Floats | None:
-        """A place float32[E] of length 1, or none, and beside it "with drums and bass", or, if no
-        other may play, "only drums and bass".
+        """A place float32[E] of length 1, or none, and beside it what is said of instruments.
 
         `playing` are of `engine.brief.FAMILIES`; those the bundle has no word for change nothing.
         """
-        names = " and ".join(name.replace("_", " ") for name in playing)
-        words = self._known(f"{'only' if alone else 'with'} {names}")
+        words = self._known(instruments_said(playing, alone))
         if words is None:
             return place
         said = self._place_of_words(words)

@@ -2,7 +2,8 @@
 
 `graph.onnx` is the exact form, with recurrences as one Scan; `graph.unrolled.onnx` has them step
 by step, for accelerators and for CPUs, which are faster with it; `graph.int8.onnx` has int8
-products. Graphs for chunks of another size carry it in their names: `graph.8.onnx`.
+products, and what it looks back on is marked (`model.layers.marked`). Graphs for chunks of another
+size carry it in their names: `graph.8.onnx`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,19 @@ class Forms:
         return forms
 
 
+def coarse(graph: Graph, scan: bool) -> tuple[ir.Model, int]:
+    """The form that a CPU plays, and how many of its products are in int8."""
+    model = traced(graph, scan, marking=True)
+    return model, integer.in_int8(model)
+
+
+def traced(graph: Graph, scan: bool, marking: bool = False) -> ir.Model:
+    """A graph in one form, that knows what its weights are called in torch."""
+    model = to_onnx(graph, scan, marking)
+    note_names(model, graph.module)
+    return model
+
+
 class GraphWriter:
     """Writes graphs into a folder; `finish` writes their weights and compares them with torch."""
 
@@ -60,7 +74,7 @@ class GraphWriter:
         if "cpu" in forms:
             made[forms["cpu"]] = self._traced(graph, forms["cpu"], scan=False)
         if "int8" in forms:
-            made[forms["int8"]] = self._coarse(list(made.values())[-1], forms["int8"])
+            made[forms["int8"]] = self._coarse(graph, forms["int8"], scan="cpu" not in forms)
         for file, model in made.items():
             self._pool.take(model)
             ir.save(model, self._folder / file)
@@ -69,15 +83,13 @@ class GraphWriter:
 
     def _traced(self, graph: Graph, file: str, scan: bool) -> ir.Model:
         self._say(f"{file}: exporting")
-        model = to_onnx(graph, scan)
-        note_names(model, graph.module)
-        return model
+        return traced(graph, scan)
 
-    def _coarse(self, model: ir.Model, file: str) -> ir.Model:
-        """The form that a CPU plays otherwise, with int8 products."""
-        made = model.clone()
-        self._say(f"{file}: {integer.in_int8(made)} products in int8")
-        return made
+    def _coarse(self, graph: Graph, file: str, scan: bool) -> ir.Model:
+        self._say(f"{file}: exporting")
+        model, count = coarse(graph, scan)
+        self._say(f"{file}: {count} products in int8")
+        return model
 
     def finish(self) -> dict[str, float | str]:
         """Write the weights; how far each file is from torch, or BundleError."""

@@ -285,14 +285,18 @@ def next_states(after: Feeds, initial: Feeds, dtype: torch.dtype) -> Feeds:
 
 
 @contextmanager
-def recurrence(module: nn.Module, scan: bool) -> Iterator[None]:
-    """Inside, what goes step by step is one scan (CPU form) or unrolled (accelerator form)."""
-    layers = [m for m in module.modules() if isinstance(m, SRULayer | LanguageModel)]
-    before = [layer.scan for layer in layers]
-    for layer in layers:
-        layer.scan = scan
+def form(module: nn.Module, scan: bool, marking: bool = False) -> Iterator[None]:
+    """Inside, what goes step by step is one scan or unrolled, and what the velocity network looks
+    back on is marked or not (`model.layers.marked`).
+    """
+    wanted = {SRULayer: ("scan", scan), LanguageModel: ("scan", scan),
+              VelocityNetwork: ("marking", marking)}  # fmt: skip
+    turned = [(m, *wanted[type(m)]) for m in module.modules() if type(m) in wanted]
+    before = [getattr(m, name) for m, name, _ in turned]
+    for m, name, value in turned:
+        setattr(m, name, value)
     try:
         yield
     finally:
-        for layer, was in zip(layers, before, strict=True):
-            layer.scan = was
+        for (m, name, _), was in zip(turned, before, strict=True):
+            setattr(m, name, was)

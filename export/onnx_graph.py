@@ -15,7 +15,7 @@ import onnx_ir.passes.common as passes
 import torch
 from onnxscript import optimizer
 
-from export.graphs import Graph, recurrence
+from export.graphs import Graph, form
 
 OPSET = 20
 EXAMPLE_SIZES = {"batch": 2, "chunks": 3, "frames": 5, "tokens": 9, "words": 6, "n": 4,
@@ -23,8 +23,10 @@ EXAMPLE_SIZES = {"batch": 2, "chunks": 3, "frames": 5, "tokens": 9, "words": 6, 
 """Sizes of free axes while tracing: any but 0 and 1, which the tracer takes for constants."""
 
 
-def to_onnx(graph: Graph, scan: bool) -> ir.Model:
-    """The graph with its weights inside, free axes where its tensors have names for them."""
+def to_onnx(graph: Graph, scan: bool, marking: bool = False) -> ir.Model:
+    """The graph in one `form`, with its weights inside, free axes where its tensors have names for
+    them.
+    """
     sizes = {**EXAMPLE_SIZES, "samples": EXAMPLE_SIZES["frames"] * graph.unit_samples}
     free = torch.export.Dim.DYNAMIC
     dynamic = {
@@ -33,7 +35,7 @@ def to_onnx(graph: Graph, scan: bool) -> ir.Model:
     }
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with (
-        recurrence(graph.module, scan and not graph.unrolled),
+        form(graph.module, scan and not graph.unrolled, marking),
         # With free axes torch's cache of shapes costs more than it saves: a third of the time.
         torch._dynamo.config.patch(fake_tensor_cache_enabled=False),
         torch.no_grad(),

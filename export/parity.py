@@ -16,7 +16,7 @@ import torch
 
 from engine.clock import SIXTEENTHS, clock_rows
 from engine.errors import BundleError
-from export.graphs import Arrays, Graph, recurrence
+from export.graphs import Arrays, Graph, form
 from export.prompting import language_graph
 from export.streams import CHUNKS, TOKENS, Array, Run, stream, stream_tokens
 from model.language import LanguageModel
@@ -49,7 +49,7 @@ def in_torch(graph: Graph, dtype: torch.dtype) -> Run:
     def run(feeds: Arrays) -> Arrays:
         tensors = {name: torch.from_numpy(np.asarray(x)) for name, x in feeds.items()}
         tensors = {n: t.to(dtype) if t.is_floating_point() else t for n, t in tensors.items()}
-        with torch.no_grad(), recurrence(module, scan=False):
+        with torch.no_grad(), form(module, scan=False):
             return {name: value.numpy() for name, value in module(tensors).items()}
 
     return run

@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from model.layers import Past
 from model.past_attention import Steps, steps, steps_scan
 from model.velocity import States, VelocityNetwork
 
@@ -50,7 +51,7 @@ def descended(
 
     turning = network.turning(network.cached_positions(position), latents.dtype)
     mask, heard = network.cached_mask(seen), network.heard(embedded)
-    pasts = network.pasts(states)
+    pasts = network.pasts(states, mask)
     tail = tails.gather(1, before[:, :, None, None].expand(own.shape))
     x = network.chunk_segments(latents, turned[0], tail, has_tail, beside)
     first = [film[0] for film in films]
@@ -59,10 +60,12 @@ def descended(
 
     # From here on without the finished chunk: its tail, keys and values are all that is seen of it.
     count = turning[0].shape[-2] // groups  # its segments
-    nears = [(keys[..., :count, :], values[..., :count, :]) for keys, values in owns]
+    nears = [Past(own.keys[..., :count, :], own.values[..., :count, :]) for own in owns]
+    pasts = [past if past.marks is None else past._replace(marks=past.marks[count:])
+             for past in pasts]  # fmt: skip
     turning = turning[0][..., count:, :], turning[1][..., count:, :]
     mask = mask[..., count:, :]
-    heard = [past and (past[0][:, :, 1:], past[1][:, :, 1:]) for past in heard]
+    heard = [past and Past(past.keys[:, :, 1:], past.values[:, :, 1:]) for past in heard]
     beside = None if beside is None else beside[:, 1:]
     is_kept, flying = before[:, 1:] <= ring, (before[:, 1:] - ring - 1).clamp(min=0)
     place = (batch, groups - 1, hop, latents.shape[3])

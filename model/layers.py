@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Past = tuple[Tensor, Tensor]
-"""Keys and values."""
+
+class Past(NamedTuple):
+    """Keys and values [..., P, head_width]; keys are longer where there are marks, see `marked`."""
+
+    keys: Tensor
+    values: Tensor
+    marks: Tensor | None = None
+
 
 Swing = tuple[Tensor, Tensor]
 """What turns pairs of a head: [..., head_width] for what stays, and for what crosses over."""
@@ -131,10 +138,10 @@ class SelfAttention(nn.Module):
             q, k, v = (part.flatten(0, 1) for part in (asking, keys, values))
             y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         else:
-            own: Past = (keys, values)
+            own = Past(keys, values)
             y = look_back(asking, own if near is None else appended(near, own), past, mask)
         y = y.reshape(queries.shape)
-        return self.leave(y.transpose(2, 3).reshape(x.shape)), (keys, values)
+        return self.leave(y.transpose(2, 3).reshape(x.shape)), Past(keys, values)
 
 
 def kv_heads_of(projection: Tensor, heads: int) -> int:
@@ -169,8 +176,24 @@ def shared(mask: Tensor, group: int) -> Tensor:
 
 def appended(first: Past, second: Past) -> Past:
     """One behind the other: keys and values [..., P, head_width]."""
-    keys, values = (torch.cat(both, dim=-2) for both in zip(first, second, strict=True))
-    return keys, values
+    return Past(
+        torch.cat([first.keys, second.keys], -2), torch.cat([first.values, second.values], -2)
+    )
+
+
+def marked(past: Past, mask: Tensor, count: int) -> Past:
+    """A past whose keys say themselves from whom they are hidden, for groups of `count` queries
+    that see the same of it. What `look_back` makes of it costs less for a long one.
+
+    mask [B, 1, 1, N, P + ...] as it is added to scores. Behind each key stand what is added for
+    each group, and 1: [..., P, head_width + groups + 1]. A query's marks [N, groups] say its group.
+    """
+    hidden = mask[..., ::count, : past.keys.shape[-2]].transpose(-1, -2)
+    columns = torch.cat([hidden, torch.ones_like(hidden[..., :1])], -1)
+    columns = columns.expand(*past.keys.shape[:-1], -1)
+    at = torch.arange(hidden.shape[-1])
+    marks = (at[:, None] == at[None, :]).to(mask.dtype).repeat_interleave(count, 0)
+    return Past(torch.cat([past.keys, columns], -1), past.values, marks)
 
 
 def swinging(cos: Tensor, sin: Tensor) -> Swing:
@@ -187,14 +210,24 @@ def swing(x: Tensor, by: Swing) -> Tensor:
 def look_back(queries: Tensor, present: Past, past: Past, mask: Tensor | None) -> Tensor:
     """Attention to a past and to the present, without joining them: the past is not copied.
 
-    Scores are joined instead, [..., heads, N, P + N].
+    Scores are joined instead, [..., heads, N, P + N]. Where the past is `marked` not even these:
+    each part is e to the score, the greatest of the present taken off, and their sums divide what
+    both bring. Masks and that greatest are in the product with the keys. Scores of the past may be
+    greater than it by 80: e to that still is a float32. In music it is 12 (bench/LOG.md).
     """
     queries = queries * queries.shape[-1] ** -0.5
-    before, after = queries @ past[0].transpose(-1, -2), queries @ present[0].transpose(-1, -2)
-    scores = torch.cat([before, after], dim=-1)
-    weights = torch.softmax(scores if mask is None else scores + mask, dim=-1)
-    known = past[0].shape[-2]
-    return weights[..., :known] @ past[1] + weights[..., known:] @ present[1]
+    known, after = past.keys.shape[-2], queries @ present.keys.transpose(-1, -2)
+    if past.marks is None:
+        scores = torch.cat([queries @ past.keys.transpose(-1, -2), after], dim=-1)
+        weights = torch.softmax(scores if mask is None else scores + mask, dim=-1)
+        return weights[..., :known] @ past.values + weights[..., known:] @ present.values
+    after = after if mask is None else after + mask[..., known:]
+    greatest = after.amax(-1, keepdim=True)
+    marks = past.marks.expand(*queries.shape[:-1], -1)
+    old = torch.exp(torch.cat([queries, marks, -greatest], -1) @ past.keys.transpose(-1, -2))
+    new = torch.exp(after - greatest)
+    heard = old @ past.values + new @ present.values
+    return heard / (old.sum(-1, keepdim=True) + new.sum(-1, keepdim=True))
 
 
 class CrossAttention(nn.Module):
@@ -217,7 +250,7 @@ class CrossAttention(nn.Module):
         """Turned keys, and values, of tokens [B, G, n, width] at times token_at [n]."""
         pairs = self.project(tokens).unflatten(-1, (2 * self.heads, -1)).transpose(-3, -2)
         keys, values = pairs.unsqueeze(1).chunk(2, dim=-3)
-        return swing(keys, self._turning(token_at, tokens.dtype)), values
+        return Past(swing(keys, self._turning(token_at, tokens.dtype)), values)
 
     def forward(self, x: Tensor, at: Tensor, heard: Past) -> Tensor:
         """x [B, w, G, N, width] at times at [w, 1, 1, N], tokens as they are heard -> like x.
@@ -226,8 +259,8 @@ class CrossAttention(nn.Module):
         """
         queries = self.query(x).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
         queries = swing(queries, self._turning(at, x.dtype)) * queries.shape[-1] ** -0.5
-        weights = torch.softmax(queries @ heard[0].transpose(-1, -2), dim=-1)
-        out: Tensor = self.leave((weights @ heard[1]).transpose(-3, -2).flatten(-2))
+        weights = torch.softmax(queries @ heard.keys.transpose(-1, -2), dim=-1)
+        out: Tensor = self.leave((weights @ heard.values).transpose(-3, -2).flatten(-2))
         return out
 
     def _turning(self, at: Tensor, dtype: torch.dtype) -> Swing:

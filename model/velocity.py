@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from model.dual_path import Block, joined, overlap_add, segment
-from model.layers import PaperMLP, Past, RMSNorm, Swing, pooled_heads, shared
+from model.layers import PaperMLP, Past, RMSNorm, Swing, marked, pooled_heads, shared
 from model.presets import CONTEXT_ANGLE, VelocityPreset
 
 States = dict[str, Tensor]
@@ -34,6 +34,8 @@ class VelocityNetwork(nn.Module):
 
     context_angle = CONTEXT_ANGLE
     """δ_ctx, at which the tail and the cache are committed."""
+    marking = False
+    """True while exporting what a CPU plays: a long past costs less if it is `marked`."""
 
     def __init__(self, preset: VelocityPreset) -> None:
         super().__init__()
@@ -140,9 +142,12 @@ class VelocityNetwork(nn.Module):
         mask is what is added to scores; pasts and nears are those of `SelfAttention`, one for
         each block, or none.
         """
-        owns = []
+        owns, group = [], self.stack()[0].across.attend.group
         if mask is not None:
-            mask = shared(mask, self.stack()[0].across.attend.group)
+            mask = shared(mask, group)
+        if pasts and pasts[0].marks is not None:
+            marks = shared(pasts[0].marks, group)
+            pasts = [past._replace(marks=marks) for past in pasts]
         for i, block in enumerate(self.blocks):
             past, near = pasts[i] if pasts else None, nears[i] if nears else None
             x, own = block(x, films[i], turning, mask, past, near, heard[i])
@@ -253,25 +258,30 @@ class VelocityNetwork(nn.Module):
         x = self.chunk_segments(latents, turned, tail, has_tail, beside)
         films = self.films(self.conditioned(condition, embedded, brief))
         turning = self.turning(self.cached_positions(position), latents.dtype)
+        mask = self.cached_mask(seen)
         velocity, owns = self.through(
-            x, films, turning, self.cached_mask(seen), self.pasts(states), self.heard(embedded)
+            x, films, turning, mask, self.pasts(states, mask), self.heard(embedded)
         )
         return velocity, self.left(own, owns, groups)
 
     def left(self, tails: Tensor, owns: list[Past], groups: int) -> States:
         """What each of so many chunks leaves: its tail [B, n, K/2, dim], its keys and values."""
         after = {"tail": tails}
-        for i, (key, value) in enumerate(owns):
-            after[f"key_{i}"] = key.unflatten(3, (groups, -1))
-            after[f"value_{i}"] = value.unflatten(3, (groups, -1))
+        for i, own in enumerate(owns):
+            after[f"key_{i}"] = own.keys.unflatten(3, (groups, -1))
+            after[f"value_{i}"] = own.values.unflatten(3, (groups, -1))
         return after
 
-    def pasts(self, states: States) -> list[Past]:
-        """The rings of every block as one sequence, keys and values [B, w, kv_heads, ring·S, d]."""
-        return [
-            (states[f"key_{i}"].flatten(3, 4), states[f"value_{i}"].flatten(3, 4))
+    def pasts(self, states: States, mask: Tensor) -> list[Past]:
+        """The rings of every block as one sequence, keys and values [B, w, kv_heads, ring·S, d];
+        where they are `marking`, for the chunks of this mask.
+        """
+        rings = [
+            Past(states[f"key_{i}"].flatten(3, 4), states[f"value_{i}"].flatten(3, 4))
             for i in range(len(self.blocks))
         ]
+        count = self.preset.chunk_frames // self.half_frames + 1
+        return [marked(ring, mask, count) for ring in rings] if self.marking else rings
 
     def cached_positions(self, position: Tensor) -> Tensor:
         """Indices of chunks int64 [B, n] -> positions of their segments [B, 1, 1, n·S]."""

@@ -62,8 +62,8 @@ def one_by_one(
     return z, left
 
 
-@pytest.mark.parametrize("scan", [False, True])
-def test_passes_in_one_run_are_passes_one_by_one(scan: bool) -> None:
+@pytest.mark.parametrize(("scan", "marking"), [(False, False), (True, False), (False, True)])
+def test_passes_in_one_run_are_passes_one_by_one(scan: bool, marking: bool) -> None:
     made = network()
     about = asked(made)
     latents = torch.randn(ROWS, CHUNKS, PRESET.chunk_frames, PRESET.dim).double()
@@ -72,6 +72,7 @@ def test_passes_in_one_run_are_passes_one_by_one(scan: bool) -> None:
     angles[:, :, 0] = made.context_angle
     with torch.no_grad():
         expected, expected_left = one_by_one(made, latents, angles, about)
+        made.marking = marking
         found, left = descended(made, latents, angles, **about, scan=scan)
     assert (found - expected).abs().max() < 1e-12
     assert (found - latents)[:, 1:].abs().amax((1, 2, 3)).min() > 0.1

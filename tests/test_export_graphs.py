@@ -10,7 +10,7 @@ from export.graphs import (
     POSITION_PERIOD,
     decoder_graph,
     encoder_graph,
-    recurrence,
+    form,
     velocity_graph,
 )
 from model.layers import SRULayer
@@ -90,9 +90,9 @@ def test_only_the_conditions_it_was_trained_with_are_inputs() -> None:
             assert names & {"tokens", "guide"} == set(conditions)
 
 
-def test_the_form_of_the_recurrence_is_put_back() -> None:
+def test_the_form_is_put_back() -> None:
     velocity = networks().velocity
     layers = [layer for layer in velocity.modules() if isinstance(layer, SRULayer)]
-    with recurrence(velocity, scan=True):
-        assert all(layer.scan for layer in layers)
-    assert not any(layer.scan for layer in layers)
+    with form(velocity, scan=True, marking=True):
+        assert velocity.marking and all(layer.scan for layer in layers)
+    assert not velocity.marking and not any(layer.scan for layer in layers)

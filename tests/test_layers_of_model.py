@@ -7,13 +7,39 @@ import torch
 
 from model.layers import (
     POSITION_PERIOD,
+    Past,
     SRULayer,
+    look_back,
+    marked,
     recurrence,
     recurrence_scan,
     rotary,
     rotary_turns,
     rotate,
 )
+
+
+@pytest.mark.parametrize("aloud", [1.0, 15.0])
+def test_a_marked_past_is_heard_like_any(aloud: float) -> None:
+    """Two groups of three queries; in the first row the second group may not see some of the past,
+    in the other row the first one not all of the present. Loud scores are far apart.
+    """
+    torch.manual_seed(0)
+    rows, heads, known, width = 2, 2, 40, 8
+    past, present = (
+        Past(aloud * torch.randn(rows, 3, heads, n, width), torch.randn(rows, 3, heads, n, width))
+        for n in (known, 6)
+    )
+    queries = torch.randn(rows, 3, heads, 6, width)
+    mask = torch.zeros(rows, 1, 1, 6, known + 6)
+    mask[0, ..., 3:, 5:9] = -1e9
+    mask[1, ..., :3, known + 3 :] = -1e9
+    truth = look_back(
+        queries.double(), *(Past(p.keys.double(), p.values.double()) for p in (present, past)),
+        mask.double(),
+    )  # fmt: skip
+    found = look_back(queries, present, marked(past, mask, 3), mask)
+    assert (found - truth).abs().max() < (1e-5 if aloud == 1.0 else 1e-3)
 
 
 def test_rotary_products_depend_on_the_distance_alone() -> None:
