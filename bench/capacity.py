@@ -21,8 +21,9 @@ from tqdm import tqdm
 
 from bench import machine
 from bench.crowd import Crowd, play_crowd
-from bench.latency import Subject, positive_seconds
+from bench.latency import Subject
 from bench.report import plain, to_json
+from engine import ranges
 from engine.backends import BACKENDS, open_backend
 from engine.bundle import default_bundle_path
 from engine.choices import precision_of
@@ -61,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         prog="perpetuo bench capacity", description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )  # fmt: skip
-    shaped.add_argument("--seconds", type=positive_seconds, default=20.0, help="each try (20)")
+    shaped.add_argument("--seconds", type=ranges.seconds, default=20.0, help="each try (20)")
     shaped.add_argument("--most", type=int, default=MOST, help="streams that are tried (1000)")
     shaped.add_argument("--workers", type=int, help="threads that tick (cores / --threads)")
     shaped.add_argument("--batch", type=int, default=1, help="streams in one run of a pass (1)")

@@ -5,14 +5,13 @@ Exit code 0 where nothing got worse, 1 where something did, 2 where there is not
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.report import lookup, read_report
+from engine import ranges
 from engine.cli import Parser
 from engine.errors import UsageError
 
@@ -107,19 +106,17 @@ def render(found: Sequence[Change]) -> str:
     return "\n".join(lines)
 
 
-def _share(text: str) -> float:
-    with suppress(ValueError):
-        if 0.0 <= float(text) <= 100.0:
-            return float(text)
-    raise ArgumentTypeError(f"{text:.40} is no share from 0 to 100, as 0.15 is")
-
-
 def main(argv: Sequence[str]) -> int:
     """Print the table; 0 no worse, 1 worse. UsageError where there is nothing to compare."""
     parser = Parser(prog="perpetuo bench compare", description=__doc__)
     parser.add_argument("before", type=Path, metavar="A")
     parser.add_argument("after", type=Path, metavar="B")
-    parser.add_argument("--bound", type=_share, default=0.15, help="share that is too much (0.15)")
+    parser.add_argument(
+        "--bound",
+        type=ranges.number(0.0, 100.0),
+        default=0.15,
+        help="share, too much (0.15)",
+    )
     options = parser.parse_args(argv)
     before, after = read_report(options.before), read_report(options.after)
     found = changes(before, after, options.bound)

@@ -23,13 +23,14 @@ from tqdm import tqdm
 
 from bench import machine, page_control
 from bench.hearing import Hearing
-from bench.latency import Subject, positive_seconds
+from bench.latency import Subject
 from bench.latency_text import TAIL, tail_line
 from bench.live import Serving, serving
 from bench.report import plain, to_json, write_json
 from bench.timing import Tail
 from bench.turns import KINDS, turns
 from bench.verdict import control_checks, passed, verdict_lines
+from engine import ranges
 from engine.backends import BACKENDS
 from engine.bundle import default_bundle_path
 from engine.cli import Parser
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawTextHelpFormatter,
     )  # fmt: skip
     shaped.add_argument(
-        "--seconds", type=positive_seconds, default=60.0, help="of music, each half (60)"
+        "--seconds", type=ranges.seconds, default=60.0, help="of music, each half (60)"
     )
     shaped.add_argument("--save", type=Path, metavar="FILE", help="the report as JSON")
     shaped.add_argument("--json", action="store_true", help="one JSON object as the last line")

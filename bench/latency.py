@@ -19,7 +19,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,7 @@ from bench.ticking import GraphClock, Ticks, run_ticks
 from bench.timeline import watch_ticks
 from bench.timing import Tail, paced_lateness
 from bench.verdict import latency_checks, passed
+from engine import ranges
 from engine.backends import BACKENDS, open_backend
 from engine.backends.standin import bundle as standin_bundle
 from engine.bundle import Bundle, default_bundle_path
@@ -107,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
         prog="perpetuo bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     length = shaped.add_mutually_exclusive_group()
-    length.add_argument("--seconds", type=positive_seconds, default=60.0, help="of music (60)")
+    length.add_argument("--seconds", type=ranges.seconds, default=60.0, help="of music (60)")
     length.add_argument("--chunks", type=int, help="instead: so many ticks, as if --offline")
     shaped.add_argument("--load", type=int, default=0, help="busy processes beside it (0)")
     shaped.add_argument("--json", action="store_true", help="one JSON object as the last line")
@@ -125,14 +125,6 @@ def parser() -> argparse.ArgumentParser:
     )
     pace.add_argument("--offline", action="store_true", help="play nothing in real time")
     return shaped
-
-
-def positive_seconds(text: str) -> float:
-    """A length of music from the command line."""
-    with suppress(ValueError):
-        if 0.0 < float(text) < 1e6:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"{text:.40} is not a length of music in seconds")
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

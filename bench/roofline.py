@@ -22,11 +22,12 @@ from tqdm import tqdm
 
 from bench import machine
 from bench.ceilings import byte_product_per_s, copy_bytes_per_s, product_per_s
-from bench.latency import Subject, positive_seconds
+from bench.latency import Subject
 from bench.opcount import Count, count, load_onnx
 from bench.report import plain, to_json
 from bench.timing import Tail
 from bench.witness import STAGES, Shapes, Tick, Witness, watched_tick
+from engine import ranges
 from engine.backends import on_processor
 from engine.backends.ort import file_of
 from engine.bundle import default_bundle_path
@@ -53,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         prog="perpetuo bench roofline", description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )  # fmt: skip
-    shaped.add_argument("--seconds", type=positive_seconds, default=20.0, help="of music (20)")
+    shaped.add_argument("--seconds", type=ranges.seconds, default=20.0, help="of music (20)")
     shaped.add_argument("--json", action="store_true", help="one JSON object as the last line")
     shaped.add_argument("--bundle", type=Path, default=default_bundle_path())
     shaped.add_argument("--threads", type=int, default=1, help="of the backend (1)")

@@ -7,13 +7,13 @@ Nothing heavy is imported before the arguments are understood; what the commands
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from engine import ranges
 from engine.choices import BACKENDS
 from engine.commands import registered, version
 from engine.errors import PerpetuoError, UsageError
@@ -113,16 +113,22 @@ def _music() -> Parser:
         "--state", type=Path, metavar="FILE", help="a musical state, as kept by --states"
     )
     start.add_argument("--bundle", type=Path, metavar="FOLDER", help="default: the shipped one")
-    start.add_argument("--seed", type=_seed, default=0, help="same seed, same samples")
+    start.add_argument(
+        "--seed", type=ranges.whole(0, 2**31 - 1), default=0, help="same seed, same samples"
+    )
     _wishes(music.add_argument_group("what is asked of it; prompts add up, and may be many"))
     ladder = music.add_argument_group("how it is made")
-    ladder.add_argument("--steps", type=_count, metavar="T", help="passes from noise to music")
-    ladder.add_argument("--depth", type=_count, metavar="J", help="chunks in flight; divides T")
     ladder.add_argument(
-        "--chunk", type=_count, metavar="FRAMES", help="size of a chunk, one that info lists"
+        "--steps", type=ranges.count, metavar="T", help="passes from noise to music"
+    )
+    ladder.add_argument(
+        "--depth", type=ranges.count, metavar="J", help="chunks in flight; divides T"
+    )
+    ladder.add_argument(
+        "--chunk", type=ranges.count, metavar="FRAMES", help="size of a chunk, one that info lists"
     )
     ladder.add_argument("--backend", choices=BACKENDS, default="auto", help="docs/backends.md")
-    ladder.add_argument("--threads", type=_count, default=1, help="threads of one pass")
+    ladder.add_argument("--threads", type=ranges.count, default=1, help="threads of one pass")
     ladder.add_argument(
         "--standin-audio", type=_format, default=(24000, 1), metavar="HZ,CHANNELS",
         help="what the stand-in plays (24000,1)",
@@ -160,10 +166,11 @@ def _live(live: argparse.ArgumentParser) -> None:
         "--channels", type=_channels, default=(), metavar="3,4", help="of the device; usually 1,2"
     )
     live.add_argument(
-        "--ring", type=_ring_s, default=0.6, metavar="S", help="audio ahead at most, in s"
-    )
+        "--ring", type=ranges.number(0.05, 60.0, "seconds"), default=0.6, metavar="S",
+        help="audio ahead at most, in s",
+    )  # fmt: skip
     live.add_argument(
-        "--margin", type=_margin_s, default=MARGIN_S, metavar="S",
+        "--margin", type=ranges.number(0.0, 60.0, "seconds"), default=MARGIN_S, metavar="S",
         help=f"a chunk is begun so much earlier than it takes ({MARGIN_S:g}); "
         "more is safer, less is steered sooner",
     )  # fmt: skip
@@ -173,7 +180,7 @@ def _live(live: argparse.ArgumentParser) -> None:
 def _serve(serve: argparse.ArgumentParser) -> None:
     _live(serve)
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be heard in the network")
-    serve.add_argument("--port", type=_port, default=8765)
+    serve.add_argument("--port", type=ranges.whole(0, 65535), default=8765)
     serve.add_argument(
         "--token", type=_token, default=os.environ.get("PERPETUO_TOKEN") or None,
         help="listeners must name it; PERPETUO_TOKEN keeps it out of the process list",
@@ -191,16 +198,16 @@ def _serve(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--tls-key", metavar="FILE", help="PEM")
     serve.add_argument("--origin", action="append", default=[], help="a page that may listen, too")
     serve.add_argument(
-        "--listeners", type=_count, default=200, metavar="N",
+        "--listeners", type=ranges.count, default=200, metavar="N",
         help="at once; more are told to come again (200)",
     )  # fmt: skip
     watch = serve.add_argument_group("how engine and feed are watched (docs/install.md)")
     watch.add_argument(
-        "--restarts", type=_restarts, default=5, metavar="N",
+        "--restarts", type=ranges.whole(0, 1_000_000), default=5, metavar="N",
         help="new starts of either within a minute, then it is given up (5)",
     )  # fmt: skip
     watch.add_argument(
-        "--memory", type=_mebibytes, metavar="MIB",
+        "--memory", type=ranges.whole(1, 1 << 20), metavar="MIB",
         help="address space of the engine; what asks for more is started again",
     )  # fmt: skip
     watch.add_argument(
@@ -208,11 +215,11 @@ def _serve(serve: argparse.ArgumentParser) -> None:
         help="no second engine that waits, even where there is memory for it",
     )  # fmt: skip
     watch.add_argument(
-        "--sessions", type=_places, default=0, metavar="N",
+        "--sessions", type=ranges.whole(0, 1000), default=0, metavar="N",
         help="streams of their own for as many conductors; one process plays them all",
     )  # fmt: skip
     watch.add_argument(
-        "--batch", type=_batch, default=4, metavar="N",
+        "--batch", type=ranges.count, default=4, metavar="N",
         help="of --sessions, how many at most share a run of the network (4; int8 shares none)",
     )  # fmt: skip
     watch.add_argument("--one-process", action="store_true", help="unwatched: nothing is replaced")
@@ -220,46 +227,13 @@ def _serve(serve: argparse.ArgumentParser) -> None:
 
 def _render(render: argparse.ArgumentParser) -> None:
     render.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    render.add_argument("--seconds", type=_seconds, default=60.0, help="default: 60")
+    render.add_argument(
+        "--seconds", type=ranges.number(0.001, 86400.0, "seconds"), default=60.0, help="default: 60"
+    )
     render.add_argument("--with-take", action="store_true", help="the recording in front")
     render.add_argument(
         "--replay", type=Path, metavar="LOG", help="a session again, from its --flight log"
     )
-
-
-def _count(text: str) -> int:
-    return _whole(text, 1, 1000)
-
-
-def _batch(text: str) -> int:
-    return _whole(text, 1, 1000)
-
-
-def _places(text: str) -> int:
-    return _whole(text, 0, 1000)
-
-
-def _seed(text: str) -> int:
-    return _whole(text, 0, 2**31 - 1)
-
-
-def _restarts(text: str) -> int:
-    return _whole(text, 0, 1_000_000)
-
-
-def _mebibytes(text: str) -> int:
-    return _whole(text, 1, 1 << 20)
-
-
-def _port(text: str) -> int:
-    return _whole(text, 0, 65535)
-
-
-def _whole(text: str, least: int, most: int) -> int:
-    number = int(text) if text.lstrip("+-").isdecimal() else least - 1
-    if not least <= number <= most:
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is no whole number from {least} to {most}")
-    return number
 
 
 def _token(text: str) -> str:
@@ -268,20 +242,8 @@ def _token(text: str) -> str:
     return text
 
 
-def _seconds(text: str) -> float:
-    return _number(text, 0.001, 86400.0)
-
-
-def _ring_s(text: str) -> float:
-    return _number(text, 0.05, 60.0)
-
-
-def _margin_s(text: str) -> float:
-    return _number(text, 0.0, 60.0)
-
-
 def _channels(text: str) -> tuple[int, ...]:
-    found = tuple(_whole(part.strip(), 1, 1024) for part in text.split(","))
+    found = tuple(ranges.whole(1, 1024)(part.strip()) for part in text.split(","))
     if len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"{text!r:.40} names a channel twice")
     return found
@@ -289,7 +251,7 @@ def _channels(text: str) -> tuple[int, ...]:
 
 def _format(text: str) -> tuple[int, int]:
     rate_hz, _, channels = text.partition(",")
-    return _whole(rate_hz, 8000, 192000), _whole(channels or "1", 1, 8)
+    return ranges.whole(8000, 192000)(rate_hz), ranges.whole(1, 8)(channels or "1")
 
 
 def _plain(text: str) -> float:
@@ -298,13 +260,3 @@ def _plain(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r:.40} is no number") from None
-
-
-def _number(text: str, least: float, most: float) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not least <= number <= most:
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is not from {least:g} to {most:g} seconds")
-    return number

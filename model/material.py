@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine import ranges
 from engine.brief import FAMILIES
 from model.briefs import Briefs, load_briefs
 from model.corpus.dataset import Songs, picked
@@ -21,7 +22,7 @@ from model.excerpts import Autoencoder
 from model.presets import VelocityPreset
 from model.rarity import taken_oftener
 from model.tokenise import Semantics
-from model.training import part, tensor, times_as_often
+from model.training import tensor
 from model.velocity import VelocityNetwork
 
 ABSENT = 0.1
@@ -172,9 +173,9 @@ class Material:
 def asking_options(p: argparse.ArgumentParser) -> None:
     """Where the truth lies, and what of it is told and met how often."""
     p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
-    p.add_argument("--families", type=part, default=0.6,
+    p.add_argument("--families", type=ranges.part, default=0.6,
                    help="part of the stretches with every family of instruments told")  # fmt: skip
-    p.add_argument("--rare", type=times_as_often, default=5.0,
+    p.add_argument("--rare", type=ranges.number(1.0, 100.0), default=5.0,
                    help="songs with rare instruments are taken so many times as often")  # fmt: skip
 
 

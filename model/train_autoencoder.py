@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from engine import ranges
 from model import losses
 from model.autoencoder import LiveAutoencoder
 from model.autoencoder_paper import PaperAutoencoder, PaperPreset
@@ -24,7 +25,7 @@ from model.partials import tone_loss
 from model.presets import PRESETS, Codec, Preset
 from model.rarity import taken_oftener
 from model.train_autoencoder_paper import train_published
-from model.training import Average, Budget, Run, clip_and_step, cores, part, times_as_often
+from model.training import Average, Budget, Run, clip_and_step, cores
 
 STEPPED = {"lr": 1e-3, "kl": 8e-3, "pitch": 1.0, "purity": 1.0, "tones": 1.0, "mel": 1.0,
            "timbres": 0.3, "rare": 5.0, "discriminator_width": 8}  # fmt: skip
@@ -62,10 +63,10 @@ def parser() -> argparse.ArgumentParser:
                    help="loss of oscillators' levels; default: 1; published form 0")  # fmt: skip
     p.add_argument("--mel", type=float,
                    help="loss of mel bands, by 10 dB; default: 1; published form 0")  # fmt: skip
-    p.add_argument("--timbres", type=part,
+    p.add_argument("--timbres", type=ranges.part,
                    help="part in other timbres; default: 0.3; published form 0")  # fmt: skip
     p.add_argument("--corpus", type=Path, help="the corpus's folder, for its truth")
-    p.add_argument("--rare", type=times_as_often,
+    p.add_argument("--rare", type=ranges.number(1.0, 100.0),
                    help="songs with rare instruments are taken so many times as often; default: 5; "
                         "published form 1")  # fmt: skip
     p.add_argument("--discriminator-width", type=int, help="default: 8; published form 32")

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine import ranges
 from engine.angles import schedule
 from model.corpus.dataset import Songs
 from model.material import Latents, Material, Windows, asking_options, load_material
@@ -26,7 +27,7 @@ from model.patterns import CLEAN_ANGLES, Pattern, cached_pattern, noised
 from model.tokenise import Semantics
 from model.train_autoencoder import load_autoencoder
 from model.train_velocity import load_velocity, own_context
-from model.training import Average, Budget, Run, clip_and_step, cores, part, run_options
+from model.training import Average, Budget, Run, clip_and_step, cores, run_options
 from model.velocity import VelocityNetwork
 
 
@@ -43,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--init", type=Path, help="run folder of an earlier student; default: teacher")
     p.add_argument("--passes", type=int, default=5, help="of the student, a chunk")
     p.add_argument("--guidance", type=float, default=3.0, help="that the student learns")
-    p.add_argument("--own", type=part, default=0.5,
+    p.add_argument("--own", type=ranges.part, default=0.5,
                    help="part of the lessons behind what the student made itself")  # fmt: skip
     run_options(p, minutes=45.0, batch=2, lr=3e-4, validate_every=50)
     return p

@@ -23,13 +23,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from engine import ranges
 from model.briefs import Briefs, load_briefs
 from model.corpus.variants import song_of
 from model.evidence import count_evidence
 from model.language import LanguageModel, load_language
 from model.presets import PRESETS
 from model.tokenise import Semantics
-from model.training import Average, Budget, Run, clip_and_step, cores, part
+from model.training import Average, Budget, Run, clip_and_step, cores
 
 CUTS = (0.45, 0.35, 0.2)
 """Part of the sequences that go over to something else so many times on the way."""
@@ -72,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, help="run folder, resumed if it exists")
     p.add_argument("--init", type=Path, help="run folder whose weights to start from")
     p.add_argument("--teacher", type=Path, help="run folder of a model to learn from, not songs")
-    p.add_argument("--elsewhere", type=part, default=0.0,
+    p.add_argument("--elsewhere", type=ranges.part, default=0.0,
                    help="with a teacher: part of the songs asked for something else")  # fmt: skip
     p.add_argument("--preset", choices=sorted(PRESETS), default="live")
     p.add_argument("--steps", type=int, default=100_000)

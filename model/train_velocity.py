@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine import ranges
 from model.corpus.dataset import Songs
 from model.excerpts import Autoencoder
 from model.layers import kv_heads_of
@@ -34,7 +35,7 @@ from model.presets import PRESETS, Preset
 from model.sampling import continued
 from model.tokenise import Semantics
 from model.train_autoencoder import load_autoencoder
-from model.training import Average, Budget, Run, clip_and_step, cores, part, run_options
+from model.training import Average, Budget, Run, clip_and_step, cores, run_options
 from model.velocity import VelocityNetwork
 
 OWN_ANGLES = (0.4, 1.3)
@@ -52,7 +53,9 @@ def parser() -> argparse.ArgumentParser:
     asking_options(p)
     p.add_argument("--context", choices=["cached", "window"], default="cached")
     p.add_argument("--chunks", type=int, help="chunks of a training sequence; default: context")
-    p.add_argument("--own", type=part, default=0.3, help="last part with its own context, 0…1")
+    p.add_argument(
+        "--own", type=ranges.part, default=0.3, help="last part with its own context, 0…1"
+    )
     p.add_argument("--listen-minutes", type=float, default=15.0, help="audible samples every …")
     run_options(p, minutes=60.0, batch=4, lr=1e-3, validate_every=100)
     return p

@@ -46,25 +46,6 @@ def run_options(
     p.add_argument("--seed", type=int, default=1)
 
 
-def part(text: str) -> float:
-    """An option from 0 to 1."""
-    return _number(text, 0.0, 1.0)
-
-
-def times_as_often(text: str) -> float:
-    """An option from 1 to 100."""
-    return _number(text, 1.0, 100.0)
-
-
-def _number(text: str, least: float, most: float) -> float:
-    try:
-        if least <= (value := float(text)) <= most:
-            return value
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r:.40} is no number from {least:g} to {most:g}")
-
-
 class Average(Generic[Network]):
     """Exponential moving average of a network's parameters and buffers."""
 

@@ -56,9 +56,10 @@ def test_what_a_child_dies_of_is_told(
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [(["--seconds", "40"], "40 is not in 0.5 … 30 seconds"),
-     (["--seconds", "nan"], "nan is not in"), (["--threads", "0"], "0 is not in 1 … 1024"),
-     (["--limit", "-1"], "-1 is not a number of seconds above 0"),
+    [(["--seconds", "40"], "'40' is no number of seconds from 0.5 to 30"),
+     (["--seconds", "nan"], "'nan' is no number"),
+     (["--threads", "0"], "'0' is no whole number from 1 to 1024"),
+     (["--limit", "-1"], "'-1' is no number of seconds from 0.001"),
      (["--only", "nobody"], "invalid choice"), (["--json", "/nowhere/at/all"], "/nowhere/at/all")],
 )  # fmt: skip
 def test_what_cannot_be_done_is_named_before_anything_runs(

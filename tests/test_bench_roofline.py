@@ -65,7 +65,7 @@ def test_the_table_names_every_stage(printed: str) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [(["--threads", "0"], "--threads is 0"), (["--bundle", "/nowhere/at/all"], "/nowhere/at/all"),
-     (["--seconds", "nan"], "nan is not a length of music")],
+     (["--seconds", "nan"], "'nan' is no number of seconds")],
 )  # fmt: skip
 def test_what_cannot_be_measured_is_named(
     options: list[str], says: str, capsys: pytest.CaptureFixture[str]

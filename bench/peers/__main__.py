@@ -29,6 +29,7 @@ from bench.peers.child import CONTENDERS
 from bench.peers.stopwatch import Measured, Task
 from bench.peers.table import favours, figures, ratios, render
 from bench.report import plain, to_json
+from engine import ranges
 from engine.bundle import default_bundle_path
 from engine.cli import Parser
 from engine.errors import PerpetuoError, UsageError
@@ -72,9 +73,12 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m bench.peers", description=__doc__,
         formatter_class=argparse.RawTextHelpFormatter,
     )  # fmt: skip
-    shaped.add_argument("--seconds", type=_whole_call, default=2.0, help="of audio a call (2)")
-    shaped.add_argument("--threads", type=_positive_int, help="of each (cores; ours: 1)")
-    shaped.add_argument("--limit", type=_positive, default=900.0, help="seconds for each (900)")
+    shaped.add_argument("--seconds", type=ranges.number(LEAST_S, MOST_S, "seconds"), default=2.0,
+                        help="of audio a call (2)")  # fmt: skip
+    shaped.add_argument("--threads", type=ranges.whole(1, 1024), help="of each (cores; ours: 1)")
+    shaped.add_argument(
+        "--limit", type=ranges.seconds, default=900.0, help="seconds for each (900)"
+    )
     shaped.add_argument("--only", nargs="+", choices=CONTENDERS, metavar="NAME",
                         help="of: " + ", ".join(CONTENDERS))  # fmt: skip
     shaped.add_argument("--json", type=Path, metavar="FILE", help="the report, also to FILE")
@@ -82,26 +86,6 @@ def parser() -> argparse.ArgumentParser:
     shaped.add_argument("--rave-python", type=Path, default=Path(sys.executable), metavar="FILE",
                         help="a Python that has acids-rave")  # fmt: skip
     return shaped
-
-
-def _whole_call(text: str) -> float:
-    with suppress(ValueError):
-        if LEAST_S <= float(text) <= MOST_S:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"{text:.40} is not in {LEAST_S:g} … {MOST_S:g} seconds")
-
-
-def _positive(text: str) -> float:
-    with suppress(ValueError):
-        if 0.0 < float(text) < 1e6:
-            return float(text)
-    raise argparse.ArgumentTypeError(f"{text:.40} is not a number of seconds above 0")
-
-
-def _positive_int(text: str) -> int:
-    if text.isdecimal() and 0 < int(text) <= 1024:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text:.40} is not in 1 … 1024")
 
 
 def check(options: argparse.Namespace) -> None:

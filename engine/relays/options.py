@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from engine import ranges
+
 FEED = "ws://127.0.0.1:8765/feed"
 CODECS = {"s16": "pcm_s16le", "f32": "pcm_f32le", "opus": "opus"}
 
@@ -18,7 +20,12 @@ def add_listen(listen: argparse.ArgumentParser) -> None:
         help=".wav, .flac, .ogg; .opus keeps Opus packets as they are",
     )  # fmt: skip
     listen.add_argument("--codec", choices=tuple(CODECS), help="default: s16; opus for .opus")
-    listen.add_argument("--seconds", type=_seconds, metavar="S", help="default: until Ctrl-C")
+    listen.add_argument(
+        "--seconds",
+        type=ranges.number(0.001, 1e9, "seconds"),
+        metavar="S",
+        help="default: until Ctrl-C",
+    )
     _add_token(listen)
 
 
@@ -37,13 +44,3 @@ def _add_token(parser: argparse.ArgumentParser) -> None:
         "--token", default=os.environ.get("PERPETUO_TOKEN") or None,
         help="the feed's; PERPETUO_TOKEN keeps it out of the process list",
     )  # fmt: skip
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0.0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is no number of seconds above 0")
-    return number

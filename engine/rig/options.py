@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from engine import ranges
+
 PORT = 8766
 
 
@@ -12,7 +14,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """What `serve` and `play` take for a performer."""
     rig = parser.add_argument_group("for a performer (pip install 'perpetuo[rig]')")
     rig.add_argument(
-        "--osc", type=_port, nargs="?", const=PORT, metavar="PORT",
+        "--osc", type=ranges.whole(0, 65535), nargs="?", const=PORT, metavar="PORT",
         help=f"hear OSC, usually on UDP port {PORT}; docs/osc.md lists the addresses",
     )  # fmt: skip
     rig.add_argument("--osc-host", default="127.0.0.1", metavar="HOST")
@@ -38,10 +40,3 @@ def wanted(given: argparse.Namespace) -> bool:
     names = ("osc", "midi", "show", "record", "states", "flight")
     switched = any(getattr(given, name, False) for name in ("screen", "watched", "link"))
     return switched or any(getattr(given, name, None) is not None for name in names)
-
-
-def _port(text: str) -> int:
-    number = int(text) if text.isdecimal() else -1
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r:.40} is no UDP port")
-    return number
