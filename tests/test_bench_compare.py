@@ -66,7 +66,7 @@ def test_a_figure_that_one_run_lacks_is_named() -> None:
 @pytest.mark.parametrize("bound", ["nan", "-1", "much"])
 def test_a_bound_that_is_none_is_refused(tmp_path: Path, bound: str) -> None:
     path = saved(tmp_path, "a.json", report())
-    with pytest.raises(UsageError, match="is no share"):
+    with pytest.raises(UsageError, match="is no number from 0 to 100"):
         compare.main([path, path, "--bound", bound])
 
 
