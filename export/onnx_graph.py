@@ -19,8 +19,9 @@ from export.graphs import Graph, form
 
 OPSET = 20
 EXAMPLE_SIZES = {"batch": 2, "chunks": 3, "frames": 5, "tokens": 9, "words": 6, "n": 4,
-                 "rungs": 4}  # fmt: skip
-"""Sizes of free axes while tracing: any but 0 and 1, which the tracer takes for constants."""
+                 "rungs": 8}  # fmt: skip
+"""Sizes of free axes while tracing: any but 0 and 1, which the tracer takes for constants, and such
+that the passes behind the first, rungs - 1, are no size of a network: they would be one to it."""
 
 
 def to_onnx(graph: Graph, scan: bool, marking: bool = False) -> ir.Model:

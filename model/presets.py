@@ -193,7 +193,7 @@ LIVE = Preset(
         decoder_blocks=(3, 5), oscillators_per_octave=24, octaves=7, heard_part=2,
     ),
     velocity=VelocityPreset(
-        dim=64, width=192, merged=(4, 2, 1, 1, 2, 4), heads=6, kv_heads=2,
+        dim=64, width=192, merged=(4, 2, 1, 1, 2, 4), heads=6, kv_heads=1,
         segment_frames=8, chunk_frames=16, context_chunks=20, recurrent_width=96, feedforward=2.0,
         angle_width=256, norm="pre",
     ),
@@ -202,7 +202,7 @@ LIVE = Preset(
         layers=3, heads=4, kernel=15, hidden=64, vocabulary=1024,
     ),
     language=LanguagePreset(
-        vocabulary=1024, width=256, layers=4, heads=4, kv_heads=4, feedforward=2.0, context=256,
+        vocabulary=1024, width=256, layers=4, heads=4, kv_heads=1, feedforward=2.0, context=256,
         codes=12, code_vocabulary=256,
     ),
     joint=64,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from tiny_export import packed
 from torch import nn
 
 from engine.tensors import TensorSpec
-from export.graphs import Feeds, Graph
+from export.graphs import Feeds, Graph, descend_graph
 from export.onnx_graph import to_onnx
-from export.parity import in_onnxruntime
+from export.parity import LIMIT, in_onnxruntime, measure
+from model.presets import TINY
+from model.velocity import VelocityNetwork
 
 
 class LogOfNearlyNothing(nn.Module):
@@ -57,6 +60,17 @@ def test_one_form_scans_and_the_other_is_unrolled() -> None:
     assert counts[0] > 0
     assert counts[1] == 0
     assert counts[2] == 1, "its passes are the only steps"
+
+
+def test_a_marked_past_is_that_of_torch(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = VelocityNetwork(replace(TINY.prompted, chunk_frames=4)).eval()  # three segments
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight += 0.05 * torch.randn_like(weight)
+    graph, file = descend_graph(network), tmp_path / "descend.onnx"
+    ir.save(to_onnx(graph, scan=False, marking=True), file)
+    assert measure(graph, file).against_torch < LIMIT
 
 
 def test_no_trace_of_this_machine_is_left_in_the_files() -> None:
