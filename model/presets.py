@@ -202,7 +202,7 @@ LIVE = Preset(
         layers=3, heads=4, kernel=15, hidden=64, vocabulary=1024,
     ),
     language=LanguagePreset(
-        vocabulary=1024, width=256, layers=4, heads=4, kv_heads=1, feedforward=2.0, context=256,
+        vocabulary=1024, width=256, layers=4, heads=4, kv_heads=4, feedforward=2.0, context=256,
         codes=12, code_vocabulary=256,
     ),
     joint=64,
