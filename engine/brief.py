@@ -24,9 +24,6 @@ FAMILIES = (
     "winds", "synth_lead", "pad",
 )  # fmt: skip
 """Instruments that can be asked for or forbidden."""
-BESIDE = 0.7
-"""What the words for them weigh beside a prompt: with 1 they win what the style loses
-(bench/LOG.md, 2026-11-22)."""
 
 BPM_RANGE = (40.0, 220.0)
 BPM_CENTRES = tuple(50.0 * 2 ** (k / 12) for k in range(25))

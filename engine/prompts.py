@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engine.brief import BESIDE, instruments_said
+from engine.brief import instruments_said
 from engine.bundle import Bundle
 from engine.errors import ControlError
 from engine.session import Backend, Floats
@@ -31,6 +31,10 @@ CLIP_S = 10.0
 
 SILENT_LEVEL = 1e-4
 """Peak below which a recording is silent: −80 dB."""
+
+BESIDE = 0.7
+"""What the words for instruments weigh beside a prompt: with 1 they win what the style loses
+(bench/LOG.md, 2026-11-22)."""
 
 EXAMPLES = 8
 """Known words that an error names."""

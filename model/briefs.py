@@ -15,18 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from engine.brief import (
-    BESIDE,
-    CONTROLS_SIZE,
-    FAMILIES,
-    GROUPS,
-    Wishes,
-    brief_of,
-    control_groups,
-    instruments_said,
-)
+from engine.brief import CONTROLS_SIZE, GROUPS, control_groups
 from engine.clock import CLOCK_SIZE, SIXTEENTHS, clock_rows
 from engine.words import Words
 from model.corpus.captions import caption, facts
@@ -46,9 +36,6 @@ UNPROMPTED, UNTOLD, UNCLOCKED = 0.4, 0.2, 0.3
 """Of the sequences: as many have no prompt, no control, no clock."""
 TOLD = (0.06, 0.3, 0.6, 1.0)
 """Parts of the controls that are told together; a player often asks for one alone."""
-
-MOST_FAMILIES = 3
-"""Instruments that are asked for together."""
 
 
 @dataclass(slots=True)
@@ -121,25 +108,6 @@ class Briefs:
         """float32 [count, CLOCK_SIZE]: where in the bar those tokens fall; zeros untold."""
         rows = _rows(self.song(name).clock, start, count)
         return rows * np.float32(rng.random() >= UNCLOCKED)
-
-    @torch.no_grad()
-    def instruments(self, place: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor, Floats]:
-        """A few families, alone or not, asked for beside a prompt's place float32 [E], or zeros.
-
-        codes int64 [12], place float32 [E] and controls float32 [CONTROLS_SIZE], as `engine.asked`
-        tells the networks; half of the time the words say it alone.
-        """
-        count = int(rng.integers(MOST_FAMILIES)) + 1
-        playing = [FAMILIES[i] for i in rng.choice(len(FAMILIES), count, replace=False)]
-        alone = rng.random() < 0.5
-        words = padded([self._words.ids(instruments_said(playing, alone))])
-        said = self._mulan.text_embedding(words)
-        beside = said if not place.any() else F.normalize(place + BESIDE * said, dim=-1)
-        codes = self._mulan.codes(beside)
-        families = dict.fromkeys(FAMILIES, False) if alone else {}
-        families |= dict.fromkeys(playing, True)
-        controls = brief_of(None, 0, Wishes(families=families))
-        return codes[0], self._mulan.quantised(codes)[0], controls * np.float32(rng.random() < 0.5)
 
     @torch.no_grad()
     def _told(self, name: str) -> Told:

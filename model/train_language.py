@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engine import ranges
 from model.briefs import Briefs, load_briefs
 from model.corpus.variants import song_of
 from model.evidence import count_evidence
@@ -43,9 +42,6 @@ FRESH, FRESH_WEIGHT = 6, 6.0
 
 STRAYING, STRAYED = 0.5, 0.2
 """Part of the sequences that stray, and of their runs of one token that do."""
-
-INSTRUMENTS = 0.5
-"""Of the asks for other music: as many are for a few instruments, which songs seldom say."""
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -73,8 +69,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, help="run folder, resumed if it exists")
     p.add_argument("--init", type=Path, help="run folder whose weights to start from")
     p.add_argument("--teacher", type=Path, help="run folder of a model to learn from, not songs")
-    p.add_argument("--elsewhere", type=ranges.part, default=0.0,
-                   help="with a teacher: part of the songs asked for something else")  # fmt: skip
     p.add_argument("--preset", choices=sorted(PRESETS), default="live")
     p.add_argument("--steps", type=int, default=100_000)
     p.add_argument("--minutes", type=float, default=45.0)
@@ -93,13 +87,10 @@ class Sequences:
     """Random stretches of tokens, with what is asked of them."""
 
     def __init__(
-        self, store: Semantics, briefs: Briefs, tokens: int, follow: npt.NDArray[np.float32],
-        elsewhere: float = 0.0,
-    ) -> None:  # fmt: skip
-        """`follow` [V + 1, V]: log probabilities of what follows a token, to stray by; `elsewhere`:
-        part of what is trained on that is asked for what it is not.
-        """
-        self.store, self.briefs, self.tokens, self.elsewhere = store, briefs, tokens, elsewhere
+        self, store: Semantics, briefs: Briefs, tokens: int, follow: npt.NDArray[np.float32]
+    ) -> None:
+        """`follow` [V + 1, V]: log probabilities of what follows a token, to stray by."""
+        self.store, self.briefs, self.tokens = store, briefs, tokens
         self.follow = np.exp(follow.astype(np.float64))
         self.names: dict[str, list[str]] = {"train": [], "valid": []}
         for name in store.names:
@@ -157,21 +148,11 @@ class Sequences:
 
     def piece(self, split: str, count: int, rng: np.random.Generator, asked: bool = False) -> Piece:
         """A random stretch of a random song; with a prompt in any case if it is `asked` for."""
-        name, start = told, at = self._stretch(split, rng)
-        elsewhere = split == "train" and rng.random() < self.elsewhere
-        if elsewhere:
-            told, at = self._stretch(split, rng)
-        codes, place = self.briefs.prompt(told, at, rng, asked)
-        controls = self.briefs.controls(told, at, count, rng)
-        if elsewhere and rng.random() < INSTRUMENTS:
-            codes, place, families = self.briefs.instruments(place, rng)
-            controls = np.where(families.any(), families, controls)
-        return self._piece(name, start, controls, codes, place, rng)
-
-    def _stretch(self, split: str, rng: np.random.Generator) -> tuple[str, int]:
-        """A random song, and a token of it that a whole sequence may begin at."""
         name = self.names[split][int(rng.integers(len(self.names[split])))]
-        return name, int(rng.integers(len(self.store.tokens[name]) - self.tokens))
+        start = int(rng.integers(len(self.store.tokens[name]) - self.tokens))
+        codes, place = self.briefs.prompt(name, start, rng, asked)
+        controls = self.briefs.controls(name, start, count, rng)
+        return self._piece(name, start, controls, codes, place, rng)
 
     def _other(self, split: str, before: Piece, count: int, rng: np.random.Generator) -> Piece:
         """What may stand behind a piece: other music that a prompt names, or another key."""
@@ -310,10 +291,7 @@ def train(
 
 def main(argv: list[str] | None = None) -> int:
     """Read the store, train."""
-    p = parser()
-    args = p.parse_args(argv)
-    if args.elsewhere and not args.teacher:
-        p.error("--elsewhere: only a teacher knows what else might come")
+    args = parser().parse_args(argv)
     preset = PRESETS[args.preset]
     run = Run(args.out, Budget(args.steps, args.minutes, warmup=50))
     with cores(args.threads, args.seed) as rng:
@@ -327,7 +305,7 @@ def main(argv: list[str] | None = None) -> int:
         else:
             model.count(torch.from_numpy(store.tokens[name].astype(np.int64))
                         for name in store.names if store.split[name] == "train")  # fmt: skip
-        data = Sequences(store, briefs, tokens, model.follow.numpy(), args.elsewhere)
+        data = Sequences(store, briefs, tokens, model.follow.numpy())
         heard = count_evidence(store, args.corpus)
         if heard.any():  # else a start's counts remain
             model.heard.data.copy_(torch.from_numpy(heard))

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 
 from engine.backends import standin
-from engine.brief import BESIDE
 from engine.bundle import Bundle
 from engine.errors import ControlError
-from engine.prompts import CLIP_S, Prompt, Prompts
+from engine.prompts import BESIDE, CLIP_S, Prompt, Prompts
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench import velocities
-from engine.brief import FAMILIES, brief_size
+from engine.brief import brief_size
 from engine.clock import CLOCK_SIZE, EVIDENCE_SIZE
 from engine.errors import UsageError
 from model import (
@@ -23,7 +23,7 @@ from model import (
     train_semantic,
     train_velocity,
 )
-from model.briefs import MOST_FAMILIES, Briefs, load_briefs, told_mask
+from model.briefs import Briefs, load_briefs, told_mask
 from model.corpus.variants import song_of
 from model.evidence import count_evidence, ratios
 from model.language import LanguageModel, load_language
@@ -137,41 +137,10 @@ def test_language_goes_on_from_a_model_with_more_heads_of_keys(runs: Path, tmp_p
         assert torch.allclose(model.state_dict()[name], weight), name
 
 
-def sequences(
-    store: tokenise.Semantics, briefs: Briefs, elsewhere: float = 0.0
-) -> train_language.Sequences:
+def sequences(store: tokenise.Semantics, briefs: Briefs) -> train_language.Sequences:
     """Of 24 tokens, straying anywhere."""
     follow = np.full((store.vocabulary + 1, store.vocabulary), -np.log(store.vocabulary))
-    return train_language.Sequences(store, briefs, 24, follow.astype(np.float32), elsewhere)
-
-
-def test_a_teacher_is_asked_what_songs_are_not(runs: Path) -> None:
-    store = tokenise.Semantics(runs / "store")
-    briefs = load_briefs(store, runs / "mulan", runs / "corpus")
-    data, rng = sequences(store, briefs, elsewhere=1.0), np.random.default_rng(0)
-    families, size, alone = 2 * len(FAMILIES), briefs.prompt_size, 0
-    for _ in range(60):
-        piece = data.piece("train", 12, rng)
-        wanted = piece.brief[:, -families:].reshape(12, -1, 2)
-        told = wanted.any(0).any(-1).all() and not piece.brief[:, size:-families].any()
-        if told and wanted[..., 0].any(0).sum() <= MOST_FAMILIES:
-            alone += 1
-            assert np.ptp(wanted, axis=0).max() == 0.0 and piece.brief[0, :size].any()
-    assert alone > 3
-    for k in range(8):  # what is held out is asked what it is
-        one, other = (
-            known.piece("valid", 12, np.random.default_rng(k))
-            for known in (data, sequences(store, briefs))
-        )
-        assert one.start == other.start and np.array_equal(one.brief, other.brief)
-
-
-def test_only_a_teacher_knows_what_else_might_come(runs: Path) -> None:
-    with pytest.raises(SystemExit):
-        train_language.main([
-            "--features", str(runs / "store"), "--mulan", str(runs / "mulan"), "--out", "x",
-            "--elsewhere", "0.5",
-        ])  # fmt: skip
+    return train_language.Sequences(store, briefs, 24, follow.astype(np.float32))
 
 
 def test_who_expects_what_its_teacher_does_has_nothing_to_learn(runs: Path) -> None:
