@@ -115,7 +115,7 @@ def main(argv: Sequence[str]) -> int:
         "--bound",
         type=ranges.number(0.0, 100.0),
         default=0.15,
-        help="share, too much (0.15)",
+        help="share that is too much (0.15)",
     )
     options = parser.parse_args(argv)
     before, after = read_report(options.before), read_report(options.after)

@@ -53,10 +53,11 @@ def rechunked(bundle: Bundle, frames: int, folder: Path, back_s: float | None = 
 
 
 def _write(graph: Graph, folder: Path, int8: bool) -> GraphSpec:
-    """The unrolled form, and the same with int8 products where that is asked for."""
-    file, forms = f"{graph.name}.onnx", {"int8": f"{graph.name}.int8.onnx"} if int8 else {}
-    for form in forms.values():
-        ir.save(coarse(graph, scan=False)[0], folder / form)
+    """The unrolled form, and the one with int8 products where that is asked for."""
+    file, forms = f"{graph.name}.onnx", {}
+    if int8:
+        forms["int8"] = f"{graph.name}.int8.onnx"
+        ir.save(coarse(graph, scan=False)[0], folder / forms["int8"])
     ir.save(to_onnx(graph, scan=False), folder / file)
     return graph.spec(file, forms)
 

@@ -66,6 +66,11 @@ class VelocityNetwork(nn.Module):
         """Frames of half a segment: the hop of the segmentation."""
         return self.preset.segment_frames // 2
 
+    @property
+    def segments(self) -> int:
+        """Of a chunk: the first lies across its start."""
+        return self.preset.chunk_frames // self.half_frames + 1
+
     def pooled(self, kv_heads: int) -> VelocityNetwork:
         """The same network with fewer heads of keys and values (`pooled_heads`): what it plays then
         has to be learnt again. ValueError unless they divide those there are.
@@ -280,8 +285,7 @@ class VelocityNetwork(nn.Module):
             Past(states[f"key_{i}"].flatten(3, 4), states[f"value_{i}"].flatten(3, 4))
             for i in range(len(self.blocks))
         ]
-        count = self.preset.chunk_frames // self.half_frames + 1
-        return [marked(ring, mask, count) for ring in rings] if self.marking else rings
+        return [marked(ring, mask, self.segments) for ring in rings] if self.marking else rings
 
     def cached_positions(self, position: Tensor) -> Tensor:
         """Indices of chunks int64 [B, n] -> positions of their segments [B, 1, 1, n·S]."""
@@ -291,7 +295,7 @@ class VelocityNetwork(nn.Module):
 
     def cached_mask(self, seen: Tensor) -> Tensor:
         """seen [B, n, ring + n] -> what is added to scores [B, 1, 1, n·S, (ring + n)·S]."""
-        count = self.preset.chunk_frames // self.half_frames + 1
+        count = self.segments
         mask = torch.where(seen > 0.5, 0.0, UNSEEN).to(seen.dtype)
         mask = mask[:, :, None, :, None].expand(-1, -1, count, -1, count)
         return mask.flatten(1, 2).flatten(2)[:, None, None]
@@ -301,10 +305,9 @@ class VelocityNetwork(nn.Module):
         [B, w, kv_heads, ring, S, D/heads] and tail [B, ring, K/2, dim].
         """
         p = self.preset
-        count = p.chunk_frames // self.half_frames + 1
         states = {
             f"{kind}_{i}": torch.zeros(
-                batch, columns, p.kv_heads, p.context_chunks, count, p.width // p.heads
+                batch, columns, p.kv_heads, p.context_chunks, self.segments, p.width // p.heads
             )
             for i, columns in enumerate(p.merged)
             for kind in ("key", "value")
